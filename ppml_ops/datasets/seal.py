@@ -1,0 +1,123 @@
+"""Seal plaintext files into a new version of a data set: one part a file, published when all are there."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from ppml_ops.crypto.parallel import SealedFile, seal_file
+from ppml_ops.crypto.sealed import SealedWriter
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.manifest import Manifest, ManifestHead, Part, build_manifest
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.errors import DataError
+
+#: Files sealed at a time; each uses two threads of its own when it is large.
+FILES_AT_A_TIME = 2
+Progress = Callable[[int], None]
+
+
+class Source(NamedTuple):
+    """One plaintext file: the folder it lies in, its name, its length in bytes."""
+
+    folder: Folder
+    name: str
+    length: int
+
+    @property
+    def suffix(self) -> str:
+        """`.csv` of `people.csv`."""
+        return PurePosixPath(self.name).suffix
+
+
+def find_sources(url: str) -> list[Source]:
+    """The plaintext file at `url`, or all visible files of the folder there, sorted by name.
+
+    Raises:
+        DataError: nothing there, or a file is empty.
+    """
+    parent, _, name = url.rstrip("/").rpartition("/")
+    if not parent:
+        parent = "." if not url.startswith("/") else "/"
+    holder = Folder(parent)
+    if name in holder.names() and not Folder(url).names():
+        sources = [Source(holder, name, holder.size(name))]
+    else:
+        folder = Folder(url)
+        names = [path for path in folder.files() if not any(piece[0] in "._" for piece in path.split("/"))]
+        sources = [Source(folder, path, folder.size(path)) for path in names]
+    if not sources or sources[0].name == "":
+        raise DataError(f"there is no input at {url}", next_step="check the path or URL of the input")
+    for source in sources:
+        if source.length == 0:
+            raise DataError(f"the input file {source.name} is empty", next_step="deliver a file with data")
+    return sources
+
+
+def seal_sources(
+    sources: Sequence[Source],
+    store: DatasetStore,
+    head: ManifestHead,
+    version: int,
+    data_key: bytes,
+    *,
+    table: str,
+    progress: Progress = lambda _done: None,
+) -> Manifest:
+    """Seal `sources` as `<table>/part-<n>-<data key id>` and publish them as `version`.
+
+    Nothing is published, and no part stays, unless every source was sealed whole.
+
+    Args:
+        head: all manifest fields but version, parts and mac.
+        progress: called with plaintext bytes done since the last call.
+
+    Raises:
+        DataError: a source changed while it was read, or another writer published `version` first.
+    """
+    names = [f"{table}/part-{n:05d}-{head.data_key_id[:12]}{s.suffix}" for n, s in enumerate(sources)]
+    written: list[str] = []
+    lock = threading.Lock()
+
+    def locked(done: int) -> None:
+        with lock:
+            progress(done)
+
+    def work(source: Source, name: str) -> Part:
+        sealed = _seal_one(source, store.folder, name, data_key, head.dataset.encode(), locked)
+        written.append(name)
+        return Part(path=name, length=sealed.length, header=sealed.header.hex())
+
+    try:
+        with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+            parts = list(pool.map(work, sources, names))
+        manifest = build_manifest(head, version, parts, data_key)
+        store.publish(manifest)
+    except BaseException:
+        for name in written:
+            with suppress(OSError):
+                store.folder.remove(name)
+        raise
+    return manifest
+
+
+def _seal_one(
+    source: Source, target: Folder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
+) -> SealedFile:
+    if source.folder.is_local and target.is_local:
+        path = target.local(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return seal_file(Path(source.folder.local(source.name)), path, data_key, associated_data, progress)
+    length = 0
+    with target.open_write(name) as sink, SealedWriter(sink, data_key, associated_data) as writer:
+        for chunk in source.folder.chunks(source.name):
+            writer.write(chunk)
+            length += len(chunk)
+            progress(len(chunk))
+    if length != source.length:
+        raise DataError(
+            f"{source.name} changed while it was sealed", next_step="run again when nobody writes the file"
+        )
+    return SealedFile(target.size(name), writer.header)

@@ -1,0 +1,99 @@
+"""Versions of one sealed data set (or one partition of it): which there are, reading and publishing them."""
+
+from ppml_ops.crypto.layout import HEADER
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.manifest import MAX_BYTES, Manifest, parse_manifest
+from ppml_ops.errors import DataError, IntegrityError
+
+MANIFESTS = "_manifest"
+
+
+class DatasetStore:
+    """The folder of a data set: `_manifest/<version>.json` and the parts the manifests name."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def versions(self) -> list[int]:
+        """Published versions, ascending."""
+        names = (name.removesuffix(".json") for name in self.folder.names(MANIFESTS) if name.endswith(".json"))
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit() and name[0] != "0")
+
+    def read(self, version: int | None = None) -> Manifest:
+        """Manifest `version`, by default the newest; not yet authenticated.
+
+        Raises:
+            DataError: there is no such version.
+            IntegrityError: the file is not a manifest, or that of another version.
+        """
+        versions = self.versions()
+        if not versions or (version is not None and version not in versions):
+            raise DataError(
+                f"no sealed data set version {version or ''} in {self.folder}".replace("  ", " "),
+                next_step="check the path, or seal the data first (`ppml-ops data seal`)",
+            )
+        wanted = version or versions[-1]
+        manifest = parse_manifest(self.folder.read(f"{MANIFESTS}/{wanted}.json", MAX_BYTES + 1))
+        if manifest.version != wanted:
+            raise IntegrityError(
+                f"{MANIFESTS}/{wanted}.json is the manifest of version {manifest.version}",
+                next_step="restore it from a good copy",
+            )
+        return manifest
+
+    def latest(self) -> Manifest | None:
+        """The newest version, or None when there is none."""
+        return self.read() if self.versions() else None
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make `manifest.version` exist.
+
+        Raises:
+            DataError: another writer published that version first; nothing was changed.
+        """
+        try:
+            self.folder.create_only(f"{MANIFESTS}/{manifest.version}.json", manifest.encode())
+        except FileExistsError:
+            raise DataError(
+                f"version {manifest.version} of {manifest.dataset} was published by another writer",
+                next_step="run again: the next free version will be taken",
+            ) from None
+
+    def check_parts(self, manifest: Manifest) -> None:
+        """Compare what lies here with the manifest, without a key: missing, cut and replaced parts.
+
+        Raises:
+            IntegrityError: lists the first ten problems and their number.
+        """
+        problems = []
+        for part in manifest.parts:
+            try:
+                length = self.folder.size(part.path)
+                header = self.folder.read(part.path, HEADER).hex()
+            except FileNotFoundError:
+                problems.append(f"{part.path} is missing")
+                continue
+            if length != part.length:
+                problems.append(f"{part.path} has {length} bytes instead of {part.length}")
+            elif header != part.header:
+                problems.append(f"{part.path} was replaced by another file")
+        raise_problems(manifest, problems)
+
+    def strangers(self, manifest: Manifest) -> list[str]:
+        """Visible files that the manifest does not name: leftovers, other versions' parts, or foreign."""
+        named = {part.path for part in manifest.parts}
+        return [
+            path
+            for path in self.folder.files()
+            if path not in named and not any(piece[0] in "._" for piece in path.split("/"))
+        ]
+
+
+def raise_problems(manifest: Manifest, problems: list[str]) -> None:
+    """Raise IntegrityError when there are `problems`, naming the first ten."""
+    if problems:
+        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise IntegrityError(
+            f"data set {manifest.dataset} version {manifest.version}: {'; '.join(problems[:10])}{more}",
+            next_step="restore the parts from a good copy, or seal the data again",
+        )

@@ -1,0 +1,123 @@
+"""Sealed parts on their way to the nodes and back. No key is needed: only ciphertext moves.
+
+`place` puts a version on a node, `collect` brings the parts of one node home, `assemble` makes them a version.
+All three check what arrives and may be run again after a crash at any point.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ppml_ops.crypto.layout import HEADER
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.manifest import Manifest, Part, parse_manifest
+from ppml_ops.datasets.store import MANIFESTS, DatasetStore, raise_problems
+from ppml_ops.errors import IntegrityError
+
+Progress = Callable[[int], None]
+
+
+class Checksum(NamedTuple):
+    """One line of a node's checksum table: SHA-256 of the sealed bytes as they lie on the node."""
+
+    path: str
+    length: int
+    sha256: str
+
+
+def checksum(folder: Folder, path: str) -> Checksum:
+    """Read the file `path` again and hash it. Raises FileNotFoundError."""
+    digest = hashlib.sha256()
+    length = 0
+    for chunk in folder.chunks(path):
+        digest.update(chunk)
+        length += len(chunk)
+    return Checksum(path, length, digest.hexdigest())
+
+
+def place(
+    store: DatasetStore, manifest: Manifest, node: Folder, progress: Progress = lambda _n: None
+) -> list[Checksum]:
+    """Put all parts of a version and its manifest on a node; returns the node's checksum table.
+
+    Raises:
+        IntegrityError: the store's parts differ from the manifest, or a copy differs from its source.
+    """
+    store.check_parts(manifest)
+    table = [_copy_checked(store.folder, node, part.path, progress) for part in manifest.parts]
+    name = f"{MANIFESTS}/{manifest.version}.json"
+    try:
+        node.create_only(name, manifest.encode())
+    except FileExistsError:
+        if parse_manifest(node.read(name, len(manifest.encode()) + 1)) != manifest:
+            raise IntegrityError(
+                f"another manifest {manifest.version} of {manifest.dataset} lies on the node in {node}",
+                next_step="remove the run's node folder and clear `distribute`",
+            ) from None
+    return table
+
+
+def collect(node_name: str, node: Folder, manifest: Manifest, home: Folder) -> list[Checksum]:
+    """Bring the parts that `manifest` says lie on `node_name` to the folder `home`.
+
+    Raises:
+        IntegrityError: a part is missing, or not the one that the manifest names.
+    """
+    wanted = [part for part in manifest.parts if part.node == node_name]
+    _compare(manifest, node, wanted)
+    table = [_copy_checked(node, home, part.path, lambda _n: None) for part in wanted]
+    _compare(manifest, home, wanted)
+    return table
+
+
+def assemble(homes: Sequence[Folder], manifest: Manifest, store: DatasetStore) -> None:
+    """Move collected parts into the data set and publish its manifest. Publishing again is no error.
+
+    Raises:
+        IntegrityError: a part was not collected.
+        DataError: another version was published under this number meanwhile.
+    """
+    if manifest.version in store.versions() and store.read(manifest.version) == manifest:
+        store.check_parts(manifest)
+        return
+    for part in manifest.parts:
+        for home in homes:
+            if _same(home, part):
+                _copy_checked(home, store.folder, part.path, lambda _n: None)
+                break
+    store.check_parts(manifest)
+    store.publish(manifest)
+
+
+def _same(folder: Folder, part: Part) -> bool:
+    try:
+        return folder.size(part.path) == part.length and folder.read(part.path, HEADER).hex() == part.header
+    except FileNotFoundError:
+        return False
+
+
+def _compare(manifest: Manifest, folder: Folder, parts: Sequence[Part]) -> None:
+    raise_problems(
+        manifest,
+        [f"{part.path} is missing or not the one written" for part in parts if not _same(folder, part)],
+    )
+
+
+def _copy_checked(source: Folder, target: Folder, path: str, progress: Progress) -> Checksum:
+    digest = hashlib.sha256()
+    hidden = f"{path.rpartition('/')[0]}/.{path.rpartition('/')[2]}.copy".lstrip("/")
+    with target.open_write(hidden) as sink:
+        for chunk in source.chunks(path):
+            digest.update(chunk)
+            sink.write(chunk)
+            progress(len(chunk))
+    target.rename(hidden, path)
+    arrived = checksum(target, path)
+    if arrived.sha256 != digest.hexdigest():
+        target.remove(path)
+        raise IntegrityError(
+            f"the copy of {path} in {target} differs from its source",
+            next_step="check the disk or store of that node, then clear the task",
+            who="the operator",
+        )
+    return arrived

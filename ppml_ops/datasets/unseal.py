@@ -1,0 +1,94 @@
+"""Open and verify a version of a sealed data set with its data key."""
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ppml_ops.crypto.parallel import open_file
+from ppml_ops.crypto.sealed import SealedReader
+from ppml_ops.datasets.manifest import Manifest
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.errors import ConfigError
+from ppml_ops.files import private_dir
+
+Progress = Callable[[int], None]
+_CHUNK = 1 << 20
+
+
+def check_version(store: DatasetStore, manifest: Manifest, data_key: bytes) -> None:
+    """Authenticate the manifest and compare the parts with it. Raises IntegrityError."""
+    manifest.check(data_key)
+    store.check_parts(manifest)
+
+
+@contextmanager
+def open_part(
+    store: DatasetStore, manifest: Manifest, path: str, data_key: bytes
+) -> Iterator[io.BufferedReader]:
+    """The plaintext of one part, seekable; each segment is authenticated before its bytes are seen."""
+    with store.folder.open_read(path) as source:
+        reader = SealedReader(source, data_key, manifest.dataset.encode())
+        yield io.BufferedReader(reader, _CHUNK)
+
+
+def open_version(
+    store: DatasetStore,
+    manifest: Manifest,
+    data_key: bytes,
+    target: Path,
+    progress: Progress = lambda _done: None,
+) -> list[Path]:
+    """Open all parts into the new folder `target` (0700, files 0600), keeping their paths.
+
+    The folder appears only when every part has authenticated.
+
+    Raises:
+        ConfigError: `target` exists.
+        IntegrityError: a part, or the manifest, is not what was published.
+    """
+    if target.exists():
+        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    check_version(store, manifest, data_key)
+    hidden = target.with_name(f".{target.name}.opening")
+    shutil.rmtree(hidden, ignore_errors=True)
+    private_dir(hidden)
+    try:
+        for part in manifest.parts:
+            path = hidden / part.path
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if store.folder.is_local:
+                open_file(store.folder.local(part.path), path, data_key, manifest.dataset.encode(), progress)
+            else:
+                with open_part(store, manifest, part.path, data_key) as source, path.open("xb") as sink:
+                    path.chmod(0o600)
+                    _copy(source, cast(BinaryIO, sink), progress)
+        hidden.rename(target)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    return [target / part.path for part in manifest.parts]
+
+
+def verify_version(
+    store: DatasetStore, manifest: Manifest, data_key: bytes, progress: Progress = lambda _done: None
+) -> list[str]:
+    """Authenticate manifest and every segment of every part; returns the strangers found beside them.
+
+    Raises:
+        IntegrityError: anything missing, cut, replaced or changed.
+    """
+    check_version(store, manifest, data_key)
+    for part in manifest.parts:
+        with open_part(store, manifest, part.path, data_key) as source:
+            while chunk := source.read(_CHUNK):
+                progress(len(chunk))
+    return store.strangers(manifest)
+
+
+def _copy(source: io.BufferedReader, sink: BinaryIO, progress: Progress) -> None:
+    while chunk := source.read(_CHUNK):
+        sink.write(chunk)
+        progress(len(chunk))

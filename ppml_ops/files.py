@@ -1,0 +1,73 @@
+"""Small file operations with the modes and guarantees that state folders need (POSIX)."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def private_dir(path: Path) -> Path:
+    """Make `path` (and parents) and give it mode 0700; returns it."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.chmod(0o700)
+    return path
+
+
+def _write_hidden(path: Path, data: bytes, mode: int) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _sync_dir(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace `path` by `data` in one step: readers see the old or the new content, never a part."""
+    temporary = _write_hidden(path, data, mode)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink()
+        raise
+    _sync_dir(path.parent)
+
+
+def create_only(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Publish `data` at `path` unless something is there; whole when it appears, one winner in a race.
+
+    A hidden file and a hard link, because neither rename nor Hadoop's local create refuses to overwrite.
+
+    Raises:
+        FileExistsError: `path` exists already; it is left as it was.
+    """
+    temporary = _write_hidden(path, data, mode)
+    try:
+        os.link(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_dir(path.parent)
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (made when absent); waits for other holders, released by the kernel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
