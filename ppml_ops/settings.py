@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=_default_home, description="State folder, mode 0700.")
+    storage: str | None = Field(None, description="Folder or URL of sealed data sets; default: in `home`.")
     key_service: str = Field("broker:", description="Where new primary keys are made: `broker:` or `local:`.")
     profile: str = Field("local", description="Platform profile of runs that name none.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before a transient failure is retried.")

@@ -47,6 +47,10 @@ class Folder:
         """Local path of the file `path`; only where `is_local`."""
         return Path(self.root) / path
 
+    def is_file(self, path: str) -> bool:
+        """Whether a file lies at `path`."""
+        return bool(self._fs.isfile(f"{self.root}/{path}"))
+
     def names(self, path: str = "") -> list[str]:
         """Names directly below `path`, sorted; none where it does not exist."""
         try:

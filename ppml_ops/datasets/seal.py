@@ -42,13 +42,13 @@ def find_sources(url: str) -> list[Source]:
     if not parent:
         parent = "." if not url.startswith("/") else "/"
     holder = Folder(parent)
-    if name in holder.names() and not Folder(url).names():
+    if holder.is_file(name):
         sources = [Source(holder, name, holder.size(name))]
     else:
         folder = Folder(url)
         names = [path for path in folder.files() if not any(piece[0] in "._" for piece in path.split("/"))]
         sources = [Source(folder, path, folder.size(path)) for path in names]
-    if not sources or sources[0].name == "":
+    if not sources:
         raise DataError(f"there is no input at {url}", next_step="check the path or URL of the input")
     for source in sources:
         if source.length == 0:

@@ -107,6 +107,10 @@ def test_a_failed_seal_publishes_nothing(tmp_path: Path, inputs: Path, monkeypat
     assert [name for name in store.folder.files() if "part-" in name] == []
 
 
+def test_a_single_file_is_one_source(inputs: Path) -> None:
+    assert [(source.name, source.length) for source in find_sources(str(inputs / "a.csv"))] == [("a.csv", 10)]
+
+
 @pytest.mark.parametrize("name", ["nothing", "empty.csv"])
 def test_missing_and_empty_inputs_are_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.csv").touch()

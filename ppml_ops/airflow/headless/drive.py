@@ -1,0 +1,128 @@
+"""Drive one DAG run to its end, or go on with it after a kill. The loop of `dag.test`, on a run that stays.
+
+`dag.test` itself deletes older runs and empties others, so it must never touch a database that matters.
+Source of the loop: `airflow.sdk.definitions.dag.DAG.test` of Airflow 3.3.2.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow.sdk.definitions.dag import _run_task
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ppml_ops.errors import ConfigError
+
+#: A context around each try of each task: where its output goes, what is told before and after.
+AroundTask = Callable[[Any], AbstractContextManager[None]]
+_IDLE_SECONDS = 0.2
+
+
+def drive(dag: DAG, run_id: str, conf: dict[str, Any], around: AroundTask, session: Session) -> str:
+    """Create or resume the run `run_id` and execute its tasks, one at a time, until it ends.
+
+    Returns:
+        The run's state: "success" or "failed".
+
+    Raises:
+        ConfigError: the parameters don't fit the DAG's.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.utils.state import DagRunState, TaskInstanceState
+
+    serialized = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    wanted = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
+    former = session.scalar(wanted)
+    if former is None:
+        _create(serialized, run_id, conf, session)
+    else:
+        _resume(serialized, former, session)
+    run = session.scalars(wanted).one()
+    while run.state == DagRunState.RUNNING:
+        session.expire_all()
+        run.dag = serialized
+        ready, _callbacks = run.update_state(session=session)
+        for task_instance in ready:
+            if task_instance.state != TaskInstanceState.UP_FOR_RESCHEDULE:
+                task_instance.try_number += 1
+            task_instance.state = TaskInstanceState.SCHEDULED
+            task_instance.scheduled_dttm = datetime.now(UTC)
+        session.commit()
+        scheduled = [
+            ti for ti in run.get_task_instances(session=session) if ti.state == TaskInstanceState.SCHEDULED
+        ]
+        if not scheduled:
+            time.sleep(_IDLE_SECONDS)  # a retry waits for its time
+        for task_instance in scheduled:
+            with around(task_instance):
+                _run_task(ti=task_instance, task=dag.task_dict[task_instance.task_id], run_triggerer=True)
+    return str(run.state.value)
+
+
+def state_of(session: Session, identity: Any) -> str:
+    """Current state of the task instance with this id; "none" for one that has not run."""
+    from airflow.models.taskinstance import TaskInstance
+
+    session.commit()  # end the transaction, so that what others wrote is seen
+    state = session.scalar(select(TaskInstance.state).where(TaskInstance.id == identity))
+    return str(getattr(state, "value", state) or "none")
+
+
+def _create(serialized: Any, run_id: str, conf: dict[str, Any], session: Session) -> None:
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    now = datetime.now(UTC)
+    try:
+        serialized.create_dagrun(
+            run_id=run_id,
+            run_type=DagRunType.MANUAL,
+            logical_date=None,
+            run_after=now,
+            start_date=now,
+            conf=conf,
+            state=DagRunState.RUNNING,
+            triggered_by=DagRunTriggeredByType.CLI,
+            session=session,
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"the parameters don't fit DAG {serialized.dag_id}: {str(error).splitlines()[0]}",
+            next_step="correct them; the trigger form shows what each one may be",
+        ) from None
+    session.commit()
+
+
+def _resume(serialized: Any, run: Any, session: Session) -> None:
+    """Make a former run runnable: what a kill left in the middle, or what failed and all after it."""
+    from airflow.utils.state import DagRunState, TaskInstanceState
+
+    interrupted = {
+        TaskInstanceState.RUNNING,
+        TaskInstanceState.QUEUED,
+        TaskInstanceState.SCHEDULED,
+        TaskInstanceState.RESTARTING,
+        TaskInstanceState.DEFERRED,
+    }
+    if run.state in (DagRunState.RUNNING, DagRunState.QUEUED):
+        for task_instance in run.get_task_instances(session=session):
+            if task_instance.state in interrupted:
+                task_instance.task = serialized.get_task(task_instance.task_id)
+                task_instance.prepare_db_for_next_try(session)
+                task_instance.state = None
+        run.state = DagRunState.RUNNING
+    elif run.state == DagRunState.FAILED:
+        failed = [
+            ti.task_id
+            for ti in run.get_task_instances(session=session)
+            if ti.state in (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
+        ]
+        serialized.partial_subset(task_ids=set(failed), include_downstream=True, include_upstream=False).clear(
+            run_id=run.run_id, dag_run_state=DagRunState.RUNNING, session=session
+        )
+    session.commit()

@@ -1,0 +1,112 @@
+"""The frame of every operator: find the run, keep a record, explain errors, retry what a retry can help."""
+
+from datetime import UTC, date, timedelta, tzinfo
+from typing import Any, ClassVar, Literal
+
+from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from ppml_ops.errors import ConfigError, PpmlError, TransientError
+from ppml_ops.lifecycle.partition import partition_of
+from ppml_ops.lifecycle.run import Run, load_run
+from ppml_ops.receipts.records import Facts
+from ppml_ops.settings import Settings
+
+Zone = Literal["owner", "orchestrator"]
+
+#: First match wins. A retry still needs `retries` left.
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=[TransientError, ConnectionError], action=RetryAction.RETRY),
+        RetryRule(exception=PpmlError, action=RetryAction.FAIL),
+    ]
+)
+
+
+class StageOperator(BaseOperator):
+    """One stage of the life cycle. Subclasses say their stage and zone and do the work.
+
+    The zone is also the Airflow queue: owner stages go to workers that can resolve the owner's credentials.
+    """
+
+    stage: ClassVar[str]
+    zone: ClassVar[Zone]
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("retries", 2)
+        kwargs.setdefault("retry_policy", RETRY_POLICY)
+        kwargs.setdefault("retry_delay", timedelta(seconds=Settings().retry_delay))
+        kwargs.setdefault("retry_exponential_backoff", 2.0)
+        kwargs.setdefault("max_retry_delay", timedelta(minutes=10))
+        kwargs.setdefault("queue", self.zone)
+        super().__init__(**kwargs)
+
+    @property
+    def index(self) -> str | None:
+        """Which one of a mapped stage this is; None for stages that run once."""
+        return None
+
+    def execute(self, context: Context) -> Any:
+        """Do the stage's work inside its record; log who must act when it fails."""
+        try:
+            run = self.find_run(context)
+            with run.records.recording(self.stage, self.index) as facts:
+                return self.work(run, facts, context)
+        except PpmlError as error:
+            self.log.error("%s failed: %s", self.stage, error.what)
+            self.log.error("To do for %s: %s", error.who, error.next_step)
+            raise
+
+    def find_run(self, context: Context) -> Run:
+        """The run that `open_run` recorded. Raises ConfigError when it has not."""
+        asked = asked_run(context)
+        return load_run(asked.home, asked.key)
+
+    def work(self, run: Run, facts: Facts, context: Context) -> Any:
+        """Do the work, put what is proven into `facts`, return a handle or None."""
+        raise NotImplementedError
+
+
+def asked_run(context: Context) -> Run:
+    """The run as its DAG run and parameters ask for it; nothing is read or written.
+
+    Raises:
+        ConfigError: a parameter that does not fit the kind of run (see `partition_of`).
+    """
+    dag_run = context["dag_run"]
+    params = context["params"]
+    settings = Settings()
+    run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+    day = partition_of(
+        _date(params.get("date")),
+        run_type,
+        dag_run.data_interval_start,
+        dag_run.run_after,
+        dag_run.logical_date,
+        _zone_of(context),
+    )
+    return Run(
+        home=settings.home,
+        storage=settings.storage or str(settings.home / "storage"),
+        dag_id=dag_run.dag_id,
+        run_id=dag_run.run_id,
+        run_type=run_type,
+        day=day,
+        profile_name=str(params.get("profile") or settings.profile),
+    )
+
+
+def _date(text: Any) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        raise ConfigError(
+            f"the parameter `date` is {str(text)[:40]!r}", next_step="write it as YYYY-MM-DD"
+        ) from None
+
+
+def _zone_of(context: Context) -> tzinfo:
+    """The timetable's time zone: the day of a run is a local day."""
+    zone = getattr(getattr(context["dag"], "timetable", None), "timezone", None)
+    return zone if isinstance(zone, tzinfo) else UTC

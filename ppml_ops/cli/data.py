@@ -1,0 +1,157 @@
+"""`ppml-ops data`: generate, seal, open, verify and show data sets, and read the sealed logs of runs."""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ppml_ops.cli.options import AsJson, Key, bytes_bar, console, home, show_json
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.identity import check_dataset_id
+from ppml_ops.datasets.manifest import ManifestHead, Producer, TableSchema
+from ppml_ops.datasets.seal import find_sources, seal_sources
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.datasets.unseal import open_version, verify_version
+from ppml_ops.errors import ConfigError, DataError
+from ppml_ops.keys.model import KeyRef
+from ppml_ops.keys.service import key_service_for, new_data_key
+from ppml_ops.lifecycle.data_keys import open_data_key
+
+app = typer.Typer(help="Data sets.", no_args_is_help=True)
+Dataset = Annotated[str, typer.Argument(help="Folder or URL of a sealed data set.")]
+Version = Annotated[int | None, typer.Option("--version", min=1, help="Version; default: the newest.")]
+#: Trust domain of data sealed by hand, outside any broker.
+_NO_DOMAIN = "0" * 64
+
+
+@app.command()
+def generate(
+    path: Annotated[Path, typer.Argument(help="CSV file to write.")],
+    rows: Annotated[int, typer.Option(min=0, help="Rows after the header.")] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
+) -> None:
+    """Write seeded people (name, age, job) as CSV."""
+    from ppml_ops.workloads.generate_people import generate as write
+
+    if path.exists():
+        raise ConfigError(f"{path} exists", next_step="name a new file, or remove this one")
+    try:
+        path.touch(mode=0o600)
+        write(path, rows, seed)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise ConfigError(f"can't write {path}: {error.strerror}", next_step="check the path") from None
+    console().print(f"{rows:,} rows in {path}", soft_wrap=True)
+
+
+@app.command()
+def seal(
+    source: Annotated[str, typer.Argument(help="File, folder or URL of plaintext.")],
+    target: Annotated[str, typer.Argument(help="Folder or URL of the sealed data set.")],
+    key: Key,
+    dataset: Annotated[str, typer.Option(help="Data set id.")],
+    table: Annotated[str, typer.Option(help="Folder inside the data set.")] = "data",
+    date: Annotated[str | None, typer.Option(help="Partition date, recorded in the manifest.")] = None,
+) -> None:
+    """Seal files as a new version of a data set."""
+    check_dataset_id(dataset)
+    sources = find_sources(source)
+    store = DatasetStore(Folder(target))
+    latest = store.latest()
+    if latest is not None and latest.dataset != dataset:
+        raise ConfigError(f"{target} holds data set {latest.dataset}", next_step="seal into another folder")
+    ref = KeyRef.parse(key)
+    data_key = new_data_key()
+    head = ManifestHead(
+        dataset=dataset,
+        data_key_id=uuid.uuid4().hex,
+        schema=TableSchema(format=sources[0].suffix.lstrip(".") or "bin", header=sources[0].suffix == ".csv"),
+        partition={"date": date} if date else {},
+        wraps=(key_service_for(ref, home=home()).wrap(ref, data_key, dataset),),
+        previous=latest.digest if latest else None,
+        producer=Producer(run="cli", spec=""),
+        trust_domain=latest.trust_domain if latest else _NO_DOMAIN,
+    )
+    with bytes_bar() as bar:
+        task = bar.add_task("sealing", total=sum(one.length for one in sources))
+        manifest = seal_sources(
+            sources,
+            store,
+            head,
+            latest.version + 1 if latest else 1,
+            data_key,
+            table=table,
+            progress=lambda done: bar.advance(task, done),
+        )
+    console().print(f"sealed {len(manifest.parts)} parts as version {manifest.version} of {dataset}")
+
+
+@app.command("open")
+def open_(
+    source: Dataset,
+    target: Annotated[Path, typer.Argument(help="New folder for the plaintext (mode 0700).")],
+    version: Version = None,
+) -> None:
+    """Open a version; the folder appears only when every part has authenticated."""
+    store = DatasetStore(Folder(source))
+    manifest = store.read(version)
+    with bytes_bar() as bar:
+        task = bar.add_task("opening", total=sum(part.length for part in manifest.parts))
+        files = open_version(
+            store, manifest, open_data_key(home(), manifest), target, lambda done: bar.advance(task, done)
+        )
+    console().print(f"opened {len(files)} files into {target}", soft_wrap=True)
+
+
+@app.command()
+def verify(source: Dataset, version: Version = None) -> None:
+    """Authenticate every byte of a version; strangers beside it are an error too."""
+    store = DatasetStore(Folder(source))
+    manifest = store.read(version)
+    with bytes_bar() as bar:
+        task = bar.add_task("verifying", total=sum(part.length for part in manifest.parts))
+        strangers = verify_version(
+            store, manifest, open_data_key(home(), manifest), lambda done: bar.advance(task, done)
+        )
+    others = {part.path for number in store.versions() for part in store.read(number).parts}
+    foreign = [path for path in strangers if path not in others]
+    if foreign:
+        raise DataError(
+            f"files that no version names: {', '.join(foreign[:10])}",
+            next_step="remove them if they are leftovers of an interrupted write",
+        )
+    console().print(f"version {manifest.version} of {manifest.dataset} is whole: {len(manifest.parts)} parts")
+
+
+@app.command()
+def show(source: Dataset, version: Version = None, as_json: AsJson = False) -> None:
+    """Show what a manifest says; needs no key, so nothing is authenticated."""
+    store = DatasetStore(Folder(source))
+    manifest = store.read(version)
+    if as_json:
+        show_json(manifest.document())
+        return
+    out = console()
+    out.print(f"{manifest.dataset}  version {manifest.version} of {store.versions()[-1]}  (not authenticated)")
+    out.print(f"digest     {manifest.digest}\nkey        {', '.join(wrap.key for wrap in manifest.wraps)}")
+    out.print(f"partition  {manifest.partition}\nproducer   {manifest.producer.run}")
+    table = Table("part", "sealed bytes", "node")
+    for part in manifest.parts:
+        table.add_row(part.path, f"{part.length:,}", part.node or "")
+    out.print(table)
+
+
+@app.command()
+def logs(run: Annotated[str, typer.Argument(help="Run key (or run id of simple_query).")]) -> None:
+    """Print what a run's jobs printed; needs the key of the result data set."""
+    from ppml_ops.cli.summary import find_run
+    from ppml_ops.lifecycle.logs import read_logs
+    from ppml_ops.lifecycle.run import load_run
+
+    found = find_run(home(), "simple_query", run) or load_run(home(), run)
+    for _generation, piece in read_logs(found):
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,134 @@
+"""`ppml-ops run DAG`: one headless run of a DAG, from services to result, with its exit code."""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import ppml_ops
+from ppml_ops.cli.options import AsJson, home, parse_assignments, show_json
+from ppml_ops.cli.services import ensure_services
+from ppml_ops.cli.summary import Outcome, TaskTry, find_run, show_summary, summarise_run
+from ppml_ops.errors import ConfigError
+from ppml_ops.files import private_dir
+from ppml_ops.settings import Settings
+
+
+def run(
+    dag: Annotated[str, typer.Argument(help="DAG id, e.g. simple_query.")],
+    date: Annotated[str | None, typer.Option(help="Day of the data, YYYY-MM-DD; default: yesterday.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows to generate, when there is no input.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Id of the run; an existing one is continued.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("-c", "--conf", help="Parameter of the DAG as key=value; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a DAG headless; exit 0 only when the run succeeded."""
+    conf = parse_assignments(assignments or [])
+    conf |= {key: value for key, value in (("date", date), ("rows", rows)) if value is not None}
+    state = home()
+    wanted = run_id or f"cli__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
+    terminal = Console(file=os.fdopen(os.dup(1), "w"), highlight=False, quiet=as_json)
+    dags = dags_folder()
+    with _only_driver(state, dag, wanted):
+        started = time.monotonic()
+        with terminal.status("starting key broker and simulated platform"):
+            ensure_services(state)
+        outcome = _drive(state, dags, dag, wanted, conf, terminal)
+        summary = summarise_run(find_run(state, dag, wanted), outcome, time.monotonic() - started)
+    if as_json:
+        show_json(summary.as_json())
+    else:
+        show_summary(terminal, summary)
+    if not summary.succeeded:
+        raise typer.Exit(1)
+
+
+def dags_folder() -> Path:
+    """The DAG folder: the setting, `dags` of the working folder, or that of the checkout.
+
+    Raises:
+        ConfigError: none of them exists; lists all places.
+    """
+    setting = Settings().dags_folder
+    places = [setting] if setting else [Path.cwd() / "dags", Path(ppml_ops.__file__).parent.parent / "dags"]
+    for place in places:
+        if place.is_dir():
+            return place.absolute()
+    raise ConfigError(
+        f"there is no DAG folder; looked at {', '.join(str(place) for place in places)}",
+        next_step="run this in the project's folder, or set PPML_OPS_DAGS_FOLDER",
+    )
+
+
+@contextmanager
+def _only_driver(state: Path, dag: str, run_id: str) -> Iterator[None]:
+    """Two processes that drove one run would run each task twice."""
+    name = hashlib.sha256(f"{dag}\0{run_id}".encode()).hexdigest()[:24]
+    descriptor = os.open(private_dir(state / "locks") / name, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process drives run {run_id}", next_step="wait for it, or end it first"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _drive(
+    state: Path, dags: Path, dag_id: str, run_id: str, conf: dict[str, Any], terminal: Console
+) -> Outcome:
+    """Import Airflow (seconds), then run every task with its output in Airflow's log folder."""
+    from ppml_ops.airflow.headless.environment import configure
+
+    airflow_home = configure(state, dags)
+    private_dir(state / "logs")
+    from ppml_ops.airflow.headless.output import log_path, redirected
+
+    setup_log = state / "logs" / "airflow.log"
+    with terminal.status("starting Airflow"), redirected(setup_log):
+        from airflow import settings
+
+        from ppml_ops.airflow.headless.database import ensure_database, load_dag
+        from ppml_ops.airflow.headless.drive import drive, state_of
+
+        ensure_database()
+        dag = load_dag(dag_id)
+        assert settings.Session is not None, "importing airflow configures it"
+        session = settings.Session()
+    terminal.print(f"[bold]{dag_id}[/]  run {run_id}")
+    outcome = Outcome(state="failed", run_id=run_id, tasks=[])
+
+    @contextmanager
+    def around(task_instance: Any) -> Iterator[None]:
+        index = "" if task_instance.map_index < 0 else f" [{task_instance.map_index}]"
+        name = f"{task_instance.task_id}{index}"
+        identity = task_instance.id
+        log = log_path(airflow_home / "logs", task_instance)
+        begun = time.monotonic()
+        with terminal.status(name), redirected(log):
+            yield
+        seconds = time.monotonic() - begun
+        task = TaskTry(name, state_of(session, identity), seconds, log)
+        outcome.tasks.append(task)
+        mark = {"success": "[green]✓[/]", "up_for_retry": "[yellow]↻[/]"}.get(task.state, "[red]✗[/]")
+        terminal.print(f"  {mark} {name:<18} {seconds:7.2f} s")
+
+    try:
+        with redirected(setup_log):
+            return outcome._replace(state=drive(dag, run_id, conf, around, session))
+    finally:
+        session.close()

@@ -1,0 +1,98 @@
+"""Start the services that a run on this machine needs, or attach to running ones.
+
+They are services, never children of a task: each leads a session of its own and outlives the command that
+started it. `<service> serve` writes its endpoint when it is ready and refuses a second instance.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ppml_ops.errors import ConfigError, PpmlError, TransientError
+from ppml_ops.files import file_lock, private_dir
+from ppml_ops.lifecycle.broker_access import broker_client
+from ppml_ops.spark.platform_client import PlatformClient
+
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+def ensure_services(home: Path) -> None:
+    """Simulated platform and key broker answer for `home` when this returns.
+
+    Raises:
+        ConfigError: a service does not start; names its log.
+    """
+    private_dir(home)
+    with file_lock(home / "services.lock"):
+        _ensure(
+            "simulated TDX platform", home, "sim.log", ["-m", "ppml_sim", "serve", "--foreground"], _platform
+        )
+        _ensure("key broker", home, "broker.log", ["-m", "ppml_ops.cli", "broker", "serve"], _broker)
+
+
+def stop_services(home: Path) -> list[str]:
+    """End both services; returns the names of those that ran."""
+    ended = []
+    for name, endpoint in (("key broker", home / "broker"), ("simulated TDX platform", home / "sim")):
+        try:
+            pid = int(json.loads((endpoint / "endpoint.json").read_bytes())["pid"])
+            os.kill(pid, 15)
+        except (OSError, ValueError, KeyError):
+            continue
+        deadline = time.monotonic() + _READY_SECONDS
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        ended.append(name)
+    return ended
+
+
+def _platform(home: Path) -> None:
+    PlatformClient(home / "sim" / "platform.sock").status()
+
+
+def _broker(home: Path) -> None:
+    broker_client(home).info()
+
+
+def _answers(check: Callable[[Path], None], home: Path) -> bool:
+    try:
+        check(home)
+    except PpmlError:
+        return False
+    return True
+
+
+def _ensure(name: str, home: Path, log_name: str, arguments: list[str], check: Callable[[Path], None]) -> None:
+    if _answers(check, home):
+        return
+    log = private_dir(home / "logs") / log_name
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=home,
+            env=os.environ | {"PPML_OPS_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    deadline = time.monotonic() + _READY_SECONDS
+    while not _answers(check, home):
+        if process.poll() is not None:
+            raise ConfigError(
+                f"the {name} did not start (exit code {process.returncode})", next_step=f"read {log}"
+            )
+        if time.monotonic() > deadline:
+            process.terminate()
+            raise TransientError(
+                f"the {name} is not ready after {_READY_SECONDS:.0f} s", next_step=f"read {log}"
+            )
+        time.sleep(_POLL_SECONDS)

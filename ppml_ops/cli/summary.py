@@ -1,0 +1,183 @@
+"""What a person sees at the end of a run: stages, result, verdict, and what to do when it failed."""
+
+import csv
+import hashlib
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from ppml_ops.errors import ConfigError
+from ppml_ops.lifecycle.run import Run, load_run
+from ppml_ops.receipts.receipt import Receipt, read_receipt, receipt_files
+from ppml_ops.receipts.records import StageRecord
+
+_FIRST_ROWS = 5
+_SHOWN_DIGITS = 16
+
+
+class TaskTry(NamedTuple):
+    """One try of one task, and where its log lies."""
+
+    name: str
+    state: str
+    seconds: float
+    log: Path
+
+
+class Outcome(NamedTuple):
+    """The DAG run as Airflow sees it."""
+
+    state: str
+    run_id: str
+    tasks: list[TaskTry]
+
+
+class RunSummary(NamedTuple):
+    """A finished run; `run` is None when not even open_run succeeded."""
+
+    run: Run | None
+    outcome: Outcome
+    records: dict[str, StageRecord]
+    receipt: Receipt | None
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Airflow says success, and there is a receipt that proves it."""
+        return self.outcome.state == "success" and self.receipt is not None and self.receipt.proven
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "state": self.outcome.state,
+            "succeeded": self.succeeded,
+            "run_id": self.outcome.run_id,
+            "run_key": self.run.key if self.run else None,
+            "day": self.run.day.isoformat() if self.run else None,
+            "seconds": round(self.seconds, 3),
+            "receipt": self.receipt.digest if self.receipt else None,
+            "problems": list(self.receipt.problems) if self.receipt else ["no receipt"],
+            "stages": [record.model_dump(mode="json") for record in self.records.values()],
+            "tasks": [task._asdict() | {"log": str(task.log)} for task in self.outcome.tasks],
+            "result": str(self.run.plaintext / "result") if self.run and self.succeeded else None,
+        }
+
+
+def find_run(home: Path, dag_id: str, run_id: str) -> Run | None:
+    """The run by its ids; its key ends in their digest whatever its day."""
+    digest = hashlib.sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:12]
+    for folder in (home / "runs").glob(f"*-{digest}"):
+        try:
+            return load_run(home, folder.name)
+        except ConfigError:
+            continue
+    return None
+
+
+def summarise_run(run: Run | None, outcome: Outcome, seconds: float) -> RunSummary:
+    """Read what the run left behind."""
+    records = run.records.all() if run else {}
+    files = receipt_files(run.folder) if run else []
+    return RunSummary(run, outcome, records, read_receipt(files[-1]) if files else None, seconds)
+
+
+def show_summary(terminal: Console, summary: RunSummary) -> None:
+    """Print stages, first rows, verdict and failure."""
+    terminal.print()
+    terminal.print(_stages(summary))
+    if summary.succeeded and summary.run:
+        _show_rows(terminal, summary.run.plaintext / "result")
+    _show_verdict(terminal, summary)
+    if summary.succeeded:
+        terminal.print(f"[bold green]success[/] in {summary.seconds:.1f} s, proven by its receipt")
+        if summary.run:
+            terminal.print(f"result   {summary.run.plaintext / 'result'}", soft_wrap=True)
+            terminal.print(f"receipt  {receipt_files(summary.run.folder)[-1]}", soft_wrap=True)
+    else:
+        _show_failure(terminal, summary)
+
+
+def _stages(summary: RunSummary) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, justify in (
+        ("stage", "left"),
+        ("state", "left"),
+        ("seconds", "right"),
+        ("rows", "right"),
+        ("bytes", "right"),
+    ):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # the literals above
+    for record in summary.records.values():
+        facts = record.facts
+        size = facts.get("sealed_bytes", facts.get("bytes"))
+        table.add_row(
+            record.name,
+            "[green]done[/]" if record.outcome == "done" else "[red]failed[/]",
+            f"{record.finished - record.started:.2f}",
+            f"{facts['rows']:,}" if isinstance(facts.get("rows"), int) else "",
+            f"{size:,}" if isinstance(size, int) else "",
+        )
+    return table
+
+
+def _show_rows(terminal: Console, folder: Path) -> None:
+    files = sorted(folder.rglob("*.csv"))
+    rows: list[list[str]] = []
+    header: list[str] = []
+    for path in files:
+        with path.open(encoding="utf-8", newline="") as text:
+            reader = csv.reader(text)
+            header = next(reader, header)
+            rows += islice(reader, _FIRST_ROWS - len(rows))
+    if not header:
+        return
+    table = Table(*header, title="first rows of the result", title_justify="left", title_style="bold")
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    terminal.print()
+    terminal.print(table if rows else "the result has no rows")
+
+
+def _show_verdict(terminal: Console, summary: RunSummary) -> None:
+    attest = summary.records.get("attest")
+    if attest is None or "allow" not in attest.facts:
+        return
+    facts = attest.facts
+    if facts["simulated"]:
+        terminal.print()
+        terminal.print(
+            "SIMULATED  The TEE of this run is simulated: it protects nothing from this machine.",
+            style="bold black on yellow",
+        )
+    if not facts["attested"]:
+        terminal.print("UNATTESTED  No TEE was used.", style="bold black on yellow")
+    submit = summary.records.get("submit")
+    measurements = submit.facts.get("measurements") if submit else None
+    terminal.print(f"verdict  [bold]{'ALLOW' if facts['allow'] else 'DENY'}[/]")
+    if isinstance(measurements, dict):
+        for name, value in measurements.items():
+            text = str(value)
+            shown = text if len(text) <= _SHOWN_DIGITS * 2 else f"{text[:_SHOWN_DIGITS]}…"
+            terminal.print(f"         {name:<14} {shown}")
+
+
+def _show_failure(terminal: Console, summary: RunSummary) -> None:
+    terminal.print(f"[bold red]{summary.outcome.state}[/] after {summary.seconds:.1f} s")
+    if summary.receipt is None:
+        terminal.print("NO RECEIPT: nothing proves what this run did.", style="bold red")
+    failures = [record for record in summary.records.values() if record.failure]
+    if failures and failures[0].failure:
+        first = failures[0]
+        assert first.failure is not None
+        terminal.print(f"{first.name}: {first.failure.what}", markup=False, soft_wrap=True)
+        terminal.print(f"  for {first.failure.who}: {first.failure.next_step}", markup=False, soft_wrap=True)
+    elif summary.receipt:
+        for problem in summary.receipt.problems:
+            terminal.print(f"not proven: {problem}", markup=False, soft_wrap=True)
+    failed = [task for task in summary.outcome.tasks if task.state in ("failed", "upstream_failed")]
+    if failed:
+        terminal.print(f"log      {failed[0].log}", soft_wrap=True)
+    terminal.print(f"go on    ppml-ops run … --run-id '{summary.outcome.run_id}'", soft_wrap=True)

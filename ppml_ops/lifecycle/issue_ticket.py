@@ -1,0 +1,162 @@
+"""issue_ticket (owner, setup): sign which job may use which data, and mint the key of its result.
+
+Get-or-create: Airflow runs it again on nearly every clear. A ticket that still fits is kept.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from ppml_ops.attestation.measure import code_digest
+from ppml_ops.broker.tickets import ReadBinding, TicketClaims, WriteBinding, owner_key, sign_ticket
+from ppml_ops.canonical import sha256_hex
+from ppml_ops.datasets.manifest import ManifestHead, Producer
+from ppml_ops.datasets.unseal import check_version
+from ppml_ops.files import private_dir, write_private
+from ppml_ops.keys.service import key_service_for, new_data_key
+from ppml_ops.lifecycle.broker_access import broker_client
+from ppml_ops.lifecycle.data_keys import open_data_key
+from ppml_ops.lifecycle.generate_key import key_of
+from ppml_ops.lifecycle.run import Run
+from ppml_ops.lifecycle.tickets import read_ticket, ticket_path
+from ppml_ops.receipts.records import Facts
+from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob
+
+#: Longer than the time limit of any profile's job, so that a slow one can still replace an executor.
+LIFETIME_SECONDS = 26 * 3600
+#: Entry point and driver, for a first try and its retries, and some to spare.
+MAX_ACTIVATIONS = 16
+
+
+def build_job(
+    run: Run, *, name: str, application: Path, arguments: Sequence[str], reads: Sequence[str], writes: str
+) -> SparkJob:
+    """The job as it will be signed and measured. Raises ConfigError for code that can't be read."""
+    partition = {"date": run.day.isoformat()}
+    return SparkJob(
+        name=name,
+        code=CodeBundle(main=application.name, digest=code_digest(application)),
+        arguments=tuple(arguments),
+        datasets=(
+            *(JobDataset(dataset=dataset, mode="read", partition=partition) for dataset in reads),
+            JobDataset(dataset=writes, mode="write", partition=partition),
+        ),
+        resources=Resources(cores=int(run.profile.master.removeprefix("local[").removesuffix("]"))),
+        profile=run.profile.name,
+    )
+
+
+def issue_ticket(
+    run: Run, facts: Facts, *, job: SparkJob, application: Path, key_service: str, purpose: str
+) -> str:
+    """Sign a ticket for `job`, or keep the run's current one; returns the ticket's id.
+
+    Raises:
+        DataError: an input has no sealed version for this day.
+        IntegrityError: an input is not what was sealed.
+    """
+    write_private(run.job_file, job.canonical())
+    reads = [item.dataset for item in job.datasets if item.mode == "read"]
+    bindings = [_read_binding(run, dataset) for dataset in reads]
+    claims = _current(run, job, bindings)
+    if claims is None:
+        claims = _sign(run, job, bindings, key_service, purpose)
+    facts.update(
+        ticket=claims.jti,
+        job_digest=claims.job_digest,
+        expires=claims.exp,
+        application=str(application),
+        result=job.written[0],
+        version=_write_binding(claims).version,
+        inputs={binding.dataset: binding.manifest_digest for binding in bindings},
+    )
+    return claims.jti
+
+
+def _read_binding(run: Run, dataset: str) -> ReadBinding:
+    """Exactly the version that encrypt_upload recorded; not the newest one lying there."""
+    sealed = run.records.facts("encrypt_upload")
+    store = run.dataset(dataset)
+    manifest = store.read(int(sealed["version"])) if sealed["dataset"] == dataset else store.read()
+    check_version(store, manifest, open_data_key(run.home, manifest))
+    return ReadBinding(
+        dataset=dataset,
+        version=manifest.version,
+        manifest_digest=manifest.digest,
+        data_key_id=manifest.data_key_id,
+        wraps=list(manifest.wraps),
+    )
+
+
+def _write_binding(claims: TicketClaims) -> WriteBinding:
+    return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
+
+
+def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClaims | None:
+    """The run's last ticket if it is alive and still says the right thing."""
+    records = run.records.all()
+    former = records.get("issue_ticket")
+    if former is None or former.outcome != "done":
+        return None
+    jti = str(former.facts["ticket"])
+    retired = records.get("retire_ticket")
+    if retired is not None and retired.facts.get("ticket") == jti:
+        return None
+    claims = read_ticket(run, jti)
+    output = _write_binding(claims)
+    fits = (
+        claims.job_digest == job.job_digest
+        and claims.exp > time.time() + LIFETIME_SECONDS / 2
+        and [binding for binding in claims.datasets if isinstance(binding, ReadBinding)] == bindings
+        and output.version not in run.dataset(output.dataset).versions()
+    )
+    return claims if fits else None
+
+
+def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str, purpose: str) -> TicketClaims:
+    owner = owner_key(run.home / "owner" / "ticket-signing.jwk")
+    broker = broker_client(run.home, owner=True)
+    broker.register_owner({name: str(value) for name, value in owner.as_dict(private=False).items()})
+    domain = broker.info().trust_domain
+    result = job.written[0]
+    latest = run.dataset(result).latest()
+    wrap = key_service_for(key_service, home=run.home).wrap(key_of(key_service, result), new_data_key(), result)
+    head = ManifestHead(
+        dataset=result,
+        data_key_id=uuid.uuid4().hex,
+        schema=None,
+        partition={"date": run.day.isoformat()},
+        wraps=(wrap,),
+        previous=latest.digest if latest else None,
+        producer=Producer(run=run.key, spec=sha256_hex(job.canonical())),
+        trust_domain=domain,
+    )
+    now = int(time.time())
+    claims = TicketClaims(
+        jti=uuid.uuid4().hex,
+        iss=owner.thumbprint(),
+        aud=domain,
+        iat=now,
+        nbf=now,
+        exp=now + LIFETIME_SECONDS,
+        run_key=run.key,
+        job_digest=job.job_digest,
+        purpose=purpose,
+        recipients=[owner.thumbprint()],
+        max_activations=MAX_ACTIVATIONS,
+        datasets=[
+            *bindings,
+            WriteBinding(
+                dataset=result,
+                version=latest.version + 1 if latest else 1,
+                data_key_id=head.data_key_id,
+                wraps=[wrap],
+                manifest=head.document(),
+            ),
+        ],
+    )
+    path = ticket_path(run, claims.jti)
+    private_dir(path.parent)
+    write_private(path, sign_ticket(claims, owner).encode())
+    return claims

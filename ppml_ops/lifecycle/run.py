@@ -1,0 +1,121 @@
+"""One run: who asked for it, which day it is about, and where everything of it lies."""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ppml_ops.canonical import canonical_json
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.identity import check_dataset_id, partition_folder
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.errors import ConfigError, PpmlError
+from ppml_ops.files import create_only, private_dir
+from ppml_ops.lifecycle.partition import run_key
+from ppml_ops.receipts.records import Records
+from ppml_ops.spark.profiles import Profile, load_profile
+
+
+class Run(BaseModel):
+    """A run of a life-cycle DAG, as `open_run` recorded it in `runs/<key>/run.json`.
+
+    `storage` is the URL or folder of all sealed data sets; `home` the state folder of this installation.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path
+    storage: str
+    dag_id: str
+    run_id: str
+    run_type: str
+    day: date
+    profile_name: str
+
+    @cached_property
+    def key(self) -> str:
+        """Run key: in every path, label and ticket."""
+        return run_key(self.dag_id, self.run_id, self.day)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The platform profile. Raises ConfigError when there is none of that name."""
+        return load_profile(self.profile_name, self.home / "profiles")
+
+    @property
+    def folder(self) -> Path:
+        """Records, job, ticket and receipt."""
+        return self.home / "runs" / self.key
+
+    @property
+    def records(self) -> Records:
+        """The stage records."""
+        return Records(self.folder / "records")
+
+    @property
+    def ticket_file(self) -> Path:
+        """The current job ticket, a compact JWS."""
+        return self.folder / "ticket.jws"
+
+    @property
+    def job_file(self) -> Path:
+        """The SparkJob that the ticket was signed for."""
+        return self.folder / "job.json"
+
+    @property
+    def plaintext(self) -> Path:
+        """The owner's folder of this run: generated input, opened result."""
+        return self.home / "data" / self.key
+
+    def dataset(self, dataset: str) -> DatasetStore:
+        """This day's partition of a data set. Raises ConfigError for a name that is not a data set id."""
+        return DatasetStore(
+            Folder(self.storage).at(f"{check_dataset_id(dataset)}/{partition_folder(self.day)}")
+        )
+
+    def on_node(self, node: str, what: str = "") -> Folder:
+        """A folder of this run on a node: `in/<dataset>` or `g<n>/<dataset>`."""
+        return Folder(self.home / "nodes" / node / self.key / what)
+
+    def save(self) -> "Run":
+        """Record the run; a second call with the same content changes nothing.
+
+        Raises:
+            ConfigError: the run exists with another day or profile, or its folder can't be written.
+        """
+        try:
+            private_dir(self.home)
+            private_dir(self.folder)
+            create_only(self.folder / "run.json", canonical_json(self.model_dump(mode="json")), mode=0o600)
+        except FileExistsError:
+            former = load_run(self.home, self.key)
+            if former.model_copy(update={"storage": self.storage}) != self:
+                raise ConfigError(
+                    f"run {self.run_id} was opened before with other parameters",
+                    next_step="trigger a new run instead of changing this one",
+                ) from None
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        return self
+
+
+def load_run(home: Path, key: str) -> Run:
+    """The run recorded under `key`.
+
+    Raises:
+        ConfigError: `open_run` has not run for it.
+    """
+    path = home / "runs" / key / "run.json"
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        raise ConfigError(f"there is no record of run {key}", next_step="clear the task `open_run`") from None
+
+
+def unwritable(folder: Path, error: OSError) -> PpmlError:
+    """The error for a folder that the state must go to and can't."""
+    return ConfigError(
+        f"can't write to {folder}: {error.strerror}",
+        next_step="make it writable for this user, or set PPML_OPS_HOME to a folder that is",
+    )

@@ -1,0 +1,143 @@
+"""submit (orchestrator): run the job in the TEE, once per generation, and follow it to its end.
+
+A retry adopts a generation that lives or has ended well under the current ticket; only when the former one is
+dead does a new one begin.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ppml_ops.broker.tickets import WriteBinding
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.manifest import Manifest
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.files import file_lock
+from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
+from ppml_ops.lifecycle.distribute import place_inputs
+from ppml_ops.lifecycle.generations import Generation, begin, generations
+from ppml_ops.lifecycle.logs import keep_sealed_logs
+from ppml_ops.lifecycle.run import Run
+from ppml_ops.lifecycle.tickets import current_ticket, read_ticket, ticket_path
+from ppml_ops.receipts.records import Facts
+from ppml_ops.spark.job import SparkJob, parse_job
+from ppml_ops.spark.launcher import LocalLauncher
+from ppml_ops.spark.placement import Base, Binding, Placement
+from ppml_ops.spark.running import Running
+
+
+class Submitted(NamedTuple):
+    """A generation that has published its result on the nodes."""
+
+    generation: str
+    number: int
+    dataset: str
+    manifest: Manifest
+    nodes: tuple[str, ...]
+
+
+def submit(
+    run: Run,
+    facts: Facts,
+    *,
+    on_line: Callable[[str], None],
+    started: Callable[[Running], None] = lambda _running: None,
+) -> Submitted:
+    """Start or adopt the run's job and wait for it.
+
+    Args:
+        on_line: gets the life-cycle lines of Spark; none of what user code prints.
+        started: gets the handle by which the job can be stopped.
+
+    Raises:
+        PpmlError: as the job ended: denied, integrity, configuration, workload, transient.
+    """
+    jti = current_ticket(run)
+    job = parse_job(run.job_file.read_bytes())
+    place_inputs(run, lambda _done: None)
+    launcher = LocalLauncher(
+        run.profile,
+        platform_socket=run.home / "sim" / "platform.sock" if run.profile.device == "socket" else None,
+        on_line=on_line,
+    )
+    with file_lock(run.folder / "generations.lock"):
+        generation, adopted = _adopt_or_begin(run, jti)
+        placement = _placement(run, job, generation)
+        running = launcher.attach(job, placement) if adopted else launcher.launch(job, placement)
+    facts.update(ticket=jti, generation=generation.name, adopted=adopted, job_digest=job.job_digest)
+    started(running)
+    try:
+        outcome = running.wait()
+    finally:
+        keep_sealed_logs(run, job.written[0])
+        facts["application"] = running.outcome.application_id if running.outcome else None
+        _record_releases(run, jti, facts)
+    dataset = job.written[0]
+    manifest = DatasetStore(Folder(_base_uri(placement, dataset))).read()
+    facts.update(
+        dataset=dataset,
+        version=manifest.version,
+        manifest_digest=manifest.digest,
+        parts=len(manifest.parts),
+        nodes=list(run.profile.nodes),
+        seconds=round(outcome.seconds, 3),
+    )
+    return Submitted(generation.name, generation.number, dataset, manifest, run.profile.nodes)
+
+
+def _record_releases(run: Run, jti: str, facts: Facts) -> None:
+    """What the broker signed about its releases to this ticket: digests, and the measurements of the last."""
+    records = broker_client(run.home).releases(jti)
+    facts["releases"] = [record.digest for record in records]
+    if records:
+        facts["measurements"] = records[-1].body.get("measurements")
+        facts["policies"] = records[-1].body.get("policies")
+
+
+def _adopt_or_begin(run: Run, jti: str) -> tuple[Generation, bool]:
+    former = generations(run)
+    if former and former[-1].ticket == jti and (former[-1].alive or _published(former[-1])):
+        return former[-1], True
+    return begin(run, jti), False
+
+
+def _published(generation: Generation) -> bool:
+    """It has ended and its result still lies on the first node."""
+    if generation.process is None:
+        return False
+    output = next(
+        b for b in read_ticket(generation.run, generation.ticket).datasets if isinstance(b, WriteBinding)
+    )
+    first = generation.run.profile.nodes[0]
+    base = generation.run.on_node(first, f"g{generation.number}/{output.dataset}")
+    return output.version in DatasetStore(base).versions()
+
+
+def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
+    url, ca = broker_endpoint(run.home)
+    claims = read_ticket(run, generation.ticket)
+
+    def binding(dataset: str, mode: str) -> Binding:
+        place = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
+        folders = [run.on_node(node, place) for node in run.profile.nodes]
+        for folder in folders:
+            Path(folder.root).mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Binding(
+            dataset=dataset,
+            bases=tuple(Base(node=n, uri=f.uri) for n, f in zip(run.profile.nodes, folders, strict=True)),
+        )
+
+    return Placement(
+        generation=generation.name,
+        folder=str(generation.folder),
+        code=str(run.records.facts("issue_ticket")["application"]),
+        ticket=str(ticket_path(run, generation.ticket)),
+        broker_url=url,
+        broker_ca=str(ca),
+        bindings=tuple(binding(item.dataset, item.mode) for item in job.datasets),
+        versions={b.dataset: b.version for b in claims.datasets if isinstance(b, WriteBinding)},
+    )
+
+
+def _base_uri(placement: Placement, dataset: str) -> str:
+    return next(binding.bases[0].uri for binding in placement.bindings if binding.dataset == dataset)

@@ -1,0 +1,1 @@
+"""What a run leaves behind as proof: one record per stage, and the receipt that judges them."""
