@@ -1,0 +1,1 @@
+"""The key broker: releases keys against evidence, policy and job ticket, and records every decision."""

@@ -1,0 +1,62 @@
+"""How a primary key wraps a data key: one KEK per data set (RFC 5869), then AES key wrap (RFC 3394).
+
+The context (data set id) goes into the KEK, so a wrapped key moved to another data set doesn't open.
+"""
+
+import re
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from ppml_ops.canonical import b64d, b64e
+from ppml_ops.errors import ConfigError, IntegrityError
+from ppml_ops.keys.model import DATA_KEY_BYTES, DATASET_PATTERN, KeyRef, WrappedKey
+
+_WRAP_INFO = b"ppml-ops/wrap/v1\0"
+_DATASET = re.compile(DATASET_PATTERN)
+
+
+def derive(secret: bytes, info: bytes) -> bytes:
+    """HKDF-SHA256 with empty salt, 32 bytes."""
+    return HKDF(algorithm=SHA256(), length=32, salt=b"", info=info).derive(secret)
+
+
+def _kek(primary: bytes, context: str) -> bytes:
+    # `fullmatch`: "$" would let a final newline through.
+    if not _DATASET.fullmatch(context):
+        raise ConfigError(
+            f"{context[:60]!r} is not a data set id", next_step="use 1 to 40 of a-z, 0-9 and inner '-'"
+        )
+    return derive(primary, _WRAP_INFO + context.encode("utf-8"))
+
+
+def wrap_data_key(primary: bytes, ref: KeyRef, data_key: bytes, context: str) -> WrappedKey:
+    """Wrap the 32-byte `data_key` under `primary`, which is the version that `ref` names.
+
+    Raises:
+        ConfigError: `context` is no data set id, or the data key has another length.
+    """
+    if len(data_key) != DATA_KEY_BYTES:
+        raise ConfigError(
+            f"a data key has {DATA_KEY_BYTES} bytes, not {len(data_key)}",
+            next_step="make it with new_data_key()",
+        )
+    return WrappedKey(key=str(ref), wrapped=b64e(aes_key_wrap(_kek(primary, context), data_key)))
+
+
+def unwrap_data_key(primary: bytes, wrapped: WrappedKey, context: str) -> bytes:
+    """The 32-byte data key in `wrapped`.
+
+    Raises:
+        IntegrityError: wrapped by another key or for another data set, or changed since.
+        ConfigError: `context` is no data set id.
+    """
+    try:
+        return aes_key_unwrap(_kek(primary, context), b64d(wrapped.wrapped))
+    except InvalidUnwrap:
+        raise IntegrityError(
+            f"the wrapped key of data set {context} does not open under {wrapped.key}: it was wrapped by "
+            "another key or for another data set, or it was changed",
+            next_step="compare the key reference with the manifest; if they agree, restore the manifest",
+        ) from None
