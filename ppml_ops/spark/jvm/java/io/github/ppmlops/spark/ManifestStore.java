@@ -1,0 +1,100 @@
+package io.github.ppmlops.spark;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.UUID;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Manifest files in the node folders: pinned reads, create-only publication. */
+final class ManifestStore {
+    private static final Logger LOG = LoggerFactory.getLogger(ManifestStore.class);
+
+    private ManifestStore() {
+    }
+
+    /** The manifest whose version and digest are known from a trusted place (ticket or driver). */
+    static Manifest load(Binding binding, Bases bases, int version, String digest) throws IOException {
+        String file = fileOf(version);
+        List<Bases.Found> found = bases.find(file);
+        if (found.isEmpty()) {
+            throw new SealedIntegrityException(binding.dataSet(), file + " is missing");
+        }
+        byte[] bytes;
+        try (InputStream input = bases.open(file, found.get(0))) {
+            bytes = input.readNBytes(ManifestCodec.MAX_BYTES + 1);
+        }
+        if (bytes.length > ManifestCodec.MAX_BYTES) {
+            throw new SealedIntegrityException(binding.dataSet(),
+                file + " has more than " + ManifestCodec.MAX_BYTES + " bytes");
+        }
+        String got = HexFormat.of().formatHex(SealedCipher.sha256(bytes));
+        if (!got.equals(digest)) {
+            throw new SealedIntegrityException(binding.dataSet(), file + " is not the expected one: SHA-256 " + got
+                + ", wanted " + digest + " (rolled back, or changed)");
+        }
+        Manifest manifest;
+        try {
+            manifest = ManifestCodec.decode(bytes, binding, binding.trustDomain());
+        } catch (IOException error) {
+            throw new SealedIntegrityException(binding.dataSet(), file + ": " + error.getMessage(), error);
+        }
+        if (manifest.version() != version) {
+            throw new SealedIntegrityException(binding.dataSet(), file + " says version " + manifest.version());
+        }
+        return manifest;
+    }
+
+    /**
+     * Publish in base 0: whole when it appears, one winner among all writers.
+     *
+     * <p>Hadoop's local create(path, overwrite=false) is not atomic; link(2) is.
+     *
+     * @throws java.nio.file.FileAlreadyExistsException another writer has published this version
+     */
+    static void publish(Binding binding, int version, byte[] bytes) throws IOException {
+        Path target = Path.of(binding.bases().get(0).uri()).resolve(fileOf(version));
+        createOnly(target, bytes);
+    }
+
+    static void createOnly(Path target, byte[] bytes) throws IOException {
+        Files.createDirectories(target.getParent());
+        Path hidden = target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID());
+        try {
+            try (FileChannel channel =
+                    FileChannel.open(hidden, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
+                ByteBuffer rest = ByteBuffer.wrap(bytes);
+                while (rest.hasRemaining()) {
+                    channel.write(rest);
+                }
+                channel.force(true);
+            }
+            Files.createLink(target, hidden);
+        } catch (IOException error) {
+            Files.deleteIfExists(hidden);
+            throw error;
+        }
+        settle(target, hidden);
+    }
+
+    /** The version exists from the link on: nothing that fails here may be taken for a failed publication. */
+    private static void settle(Path target, Path hidden) {
+        try (FileChannel folder = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
+            Files.deleteIfExists(hidden);
+            folder.force(true);
+        } catch (IOException error) {
+            LOG.warn("{} is published; tidying up after it failed: {}", target, error.toString());
+        }
+    }
+
+    private static String fileOf(int version) {
+        return Names.MANIFEST_FOLDER + "/" + version + ".json";
+    }
+}

@@ -1,0 +1,184 @@
+package io.github.ppmlops.spark;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.mapreduce.JobContext;
+import org.apache.hadoop.mapreduce.TaskAttemptContext;
+import org.apache.spark.internal.io.FileNameSpec;
+import org.apache.spark.sql.execution.datasources.SQLHadoopMapReduceCommitProtocol;
+import scala.Option;
+import scala.collection.immutable.Seq;
+import scala.jdk.javaapi.CollectionConverters;
+
+/**
+ * Spark's commit protocol, and a manifest at the end of it. Writes to other file systems pass through unchanged.
+ *
+ * <p>Shape and traps: tasks report what they wrote (measured before their own commit, which may move it); the driver
+ * publishes after Hadoop's job commit and deletes what an overwrite replaces only then.
+ */
+public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
+    private static final long serialVersionUID = 1L;
+
+    private final String output;
+    /** In tasks: temporary file → final file; each attempt deserializes its own copy of this object. */
+    private transient Map<String, Path> files;
+    /** On the driver: paths that an overwrite replaces, and what tasks have reported. */
+    private transient List<String> replaced;
+    private transient List<ManifestPart> reported;
+
+    /** Spark finds this constructor by its three arguments; without the third, dynamic overwrite is refused. */
+    public SealedCommitProtocol(String jobId, String path, boolean dynamicPartitionOverwrite) {
+        super(jobId, path, dynamicPartitionOverwrite);
+        this.output = path;
+    }
+
+    private boolean isSealed() {
+        return output != null && output.startsWith(Names.SCHEME + ":");
+    }
+
+    private SealedFileSystem fileSystem(JobContext context) throws IOException {
+        return (SealedFileSystem) new Path(output).getFileSystem(context.getConfiguration());
+    }
+
+    @Override
+    public void setupJob(JobContext job) {
+        if (isSealed()) {
+            try {
+                SealedFileSystem system = fileSystem(job);
+                system.dataSet().requireWritable();
+                if (system.inside(new Path(output)).isEmpty()) {
+                    throw new IOException("PPML-CONFIG: write to a folder in the data set, like " + system.getUri()
+                        + "/result, not to its root");
+                }
+            } catch (IOException error) {
+                throw Sneaky.raise(error);
+            }
+            reported = new ArrayList<>();
+        }
+        super.setupJob(job);
+    }
+
+    @Override
+    public void setupTask(TaskAttemptContext task) {
+        files = new HashMap<>();
+        super.setupTask(task);
+    }
+
+    @Override
+    public String newTaskTempFile(TaskAttemptContext task, Option<String> folder, FileNameSpec spec) {
+        String temporary = super.newTaskTempFile(task, folder, spec);
+        Path target = folder.isDefined() ? new Path(output, folder.get()) : new Path(output);
+        files.put(temporary, new Path(target, new Path(temporary).getName()));
+        return temporary;
+    }
+
+    @Override
+    public String newTaskTempFileAbsPath(TaskAttemptContext task, String folder, FileNameSpec spec) {
+        Path target = new Path(folder, getFilename(task, spec));  // the temporary name has a prefix of its own
+        if (isSealed() && !sameDataSet(target)) {
+            throw Sneaky.raise(new IOException("PPML-CONFIG: a partition has its own location outside the data set"
+                + " that the table is written to; that would not be sealed under its key"));
+        }
+        String temporary = super.newTaskTempFileAbsPath(task, folder, spec);
+        files.put(temporary, target);
+        return temporary;
+    }
+
+    private boolean sameDataSet(Path target) {
+        Path root = new Path(output);
+        return Names.SCHEME.equals(target.toUri().getScheme())
+            && root.toUri().getAuthority().equals(target.toUri().getAuthority());
+    }
+
+    @Override
+    public TaskCommitMessage commitTask(TaskAttemptContext task) {
+        if (!isSealed()) {
+            return super.commitTask(task);
+        }
+        List<ManifestPart> parts = new ArrayList<>();
+        try {
+            SealedFileSystem system = fileSystem(task);
+            for (Map.Entry<String, Path> file : files.entrySet()) {
+                ManifestPart part = system.measure(new Path(file.getKey()), system.inside(file.getValue()));
+                if (part != null) {
+                    parts.add(part);
+                }
+            }
+        } catch (IOException error) {
+            throw Sneaky.raise(error);
+        }
+        return new TaskCommitMessage(new TaskReport(super.commitTask(task).obj(), parts));
+    }
+
+    @Override
+    public void onTaskCommit(TaskCommitMessage message) {
+        if (message.obj() instanceof TaskReport) {
+            TaskReport report = (TaskReport) message.obj();
+            reported.addAll(report.parts());
+            super.onTaskCommit(new TaskCommitMessage(report.inner()));
+        } else {
+            super.onTaskCommit(message);
+        }
+    }
+
+    /** Spark calls this before an overwriting job starts; a job that fails must not have cost the old version. */
+    @Override
+    public boolean deleteWithJob(FileSystem system, Path path, boolean recursive) {
+        if (!(system instanceof SealedFileSystem) || !isSealed() || !sameDataSet(system.makeQualified(path))) {
+            return super.deleteWithJob(system, path, recursive);
+        }
+        try {
+            if (replaced == null) {
+                replaced = new ArrayList<>();
+            }
+            replaced.add(((SealedFileSystem) system).inside(path));
+            return true;
+        } catch (IOException error) {
+            throw Sneaky.raise(error);
+        }
+    }
+
+    @Override
+    public void commitJob(JobContext job, Seq<TaskCommitMessage> messages) {
+        if (!isSealed()) {
+            super.commitJob(job, messages);
+            return;
+        }
+        List<TaskCommitMessage> inner = new ArrayList<>();
+        List<ManifestPart> parts = new ArrayList<>();
+        for (TaskCommitMessage message : CollectionConverters.asJava(messages)) {
+            if (message.obj() instanceof TaskReport) {  // Spark also sends empty messages of its own
+                TaskReport report = (TaskReport) message.obj();
+                inner.add(new TaskCommitMessage(report.inner()));
+                parts.addAll(report.parts());
+            } else {
+                inner.add(message);
+            }
+        }
+        Seq<TaskCommitMessage> unwrapped = CollectionConverters.asScala(inner).toSeq();
+        reported = null;  // from here on JobCommit takes parts back; after it published, nobody may
+        List<String> old = replaced == null ? List.of() : replaced;
+        try {
+            new JobCommit(fileSystem(job), parts, old).run(() -> super.commitJob(job, unwrapped));
+        } catch (IOException error) {
+            throw Sneaky.raise(error);
+        }
+    }
+
+    @Override
+    public void abortJob(JobContext job) {
+        super.abortJob(job);
+        if (isSealed() && reported != null) {
+            try {
+                JobCommit.removeParts(fileSystem(job), reported);
+            } catch (IOException error) {
+                throw Sneaky.raise(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+"""Where one try of a job runs and finds its bytes. Outside the job digest: another try has another one."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ppml_ops.canonical import canonical_json
+from ppml_ops.keys.model import DATASET_PATTERN
+from ppml_ops.spark.job import SparkJob
+
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Base(_Model):
+    """One node's folder of one data set."""
+
+    node: str = Field(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$", description="Name of the node.")
+    uri: str = Field(pattern=r"^[a-z0-9]+://?[^\s\x00-\x1f]*$", description="Folder, e.g. `file:///…`.")
+
+
+class Binding(_Model):
+    """The folders of a data set's sealed parts; reading takes their union, base 0 has the manifest."""
+
+    dataset: str = Field(pattern=DATASET_PATTERN, description="Data set id.")
+    bases: tuple[Base, ...] = Field(min_length=1, max_length=64, description="Its folders, in order.")
+
+
+class SocketDevice(_Model):
+    """A simulated TD: quotes come from its socket."""
+
+    kind: Literal["socket"] = "socket"
+    path: AbsolutePath
+
+
+class TsmDevice(_Model):
+    """A real TD: quotes come from the kernel's configfs-tsm under `root`."""
+
+    kind: Literal["tsm"] = "tsm"
+    root: AbsolutePath = "/"
+
+
+class NoDevice(_Model):
+    """No TEE: no quotes."""
+
+    kind: Literal["none"] = "none"
+
+
+Device = Annotated[SocketDevice | TsmDevice | NoDevice, Field(discriminator="kind")]
+
+
+class Placement(_Model):
+    """One try of a job: its names, paths and data set folders. No secret."""
+
+    generation: str = Field(
+        pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="`<run key>-g<n>`; names the sealed log and the TD."
+    )
+    folder: AbsolutePath = Field(
+        description="Folder of this generation (made, mode 0700): job.json, agent.json, process.json, work/."
+    )
+    code: AbsolutePath = Field(
+        description="The code bundle, a file or a folder; it is copied before it is measured."
+    )
+    ticket: AbsolutePath = Field(description="File with the job ticket.")
+    broker_url: str = Field(pattern=r"^https://\S+$", description="Key broker.")
+    broker_ca: AbsolutePath = Field(
+        description="PEM file of the CA that the broker's certificate must come from."
+    )
+    bindings: tuple[Binding, ...] = Field(min_length=1, description="One for each data set of the job.")
+    versions: dict[str, int] = Field(
+        default_factory=dict, description="For each written data set the version that this job is to publish."
+    )
+
+
+class AgentConfig(_Model):
+    """`agent.json`: what the agent needs to fetch the job's keys. No secret."""
+
+    broker_url: str
+    broker_ca: AbsolutePath
+    ticket: AbsolutePath
+    job: AbsolutePath
+    code: AbsolutePath
+    device: Device
+    tee: Literal["tdx", "sgx", "none"]
+    generation: str
+    bindings: tuple[Binding, ...]
+
+    def encode(self) -> bytes:
+        """The file's content."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def placement(self, folder: str) -> Placement:
+        """The placement as the TEE sees it: `folder` is where agent.json lies; versions come with the keys."""
+        return Placement(
+            generation=self.generation,
+            folder=folder,
+            code=self.code,
+            ticket=self.ticket,
+            broker_url=self.broker_url,
+            broker_ca=self.broker_ca,
+            bindings=self.bindings,
+        )
+
+
+def missing_bindings(job: SparkJob, placement: Placement) -> list[str]:
+    """Data sets of the job that the placement does not bind, and written ones without a version."""
+    bound = {binding.dataset for binding in placement.bindings}
+    lacking = [item.dataset for item in job.datasets if item.dataset not in bound]
+    return lacking + [name for name in job.written if name not in placement.versions and name not in lacking]

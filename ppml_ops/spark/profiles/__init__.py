@@ -1,0 +1,111 @@
+"""Platform profiles: all that differs between places where a job can run.
+
+A profile is a YAML file of this folder (or of a folder of the user's) with the fields of `Profile`.
+"""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from ppml_ops.errors import ConfigError
+
+MAX_PROFILE_BYTES = 64 * 1024
+
+NodeName = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+
+
+class Profile(BaseModel):
+    """One platform profile; see the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern="^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the profile, as the file's name."
+    )
+    title: str = Field(min_length=1, max_length=200, description="One line for people.")
+    launcher: Literal["local"] = Field(description="Who starts the job: `local` = a process tree on this host.")
+    tee: Literal["tdx", "none"] = Field(
+        description="Kind of evidence. `none` gives the verdict UNATTESTED; a data set's policy must name it."
+    )
+    device: Literal["socket", "tsm", "none"] = Field(
+        description="Where quotes come from: a simulated platform's socket, the kernel's configfs-tsm, nowhere."
+    )
+    master: str = Field(
+        pattern=r"^local\[[1-9][0-9]{0,2}\]$",
+        description="Spark master; the number is the most threads a job may have.",
+    )
+    nodes: tuple[NodeName, ...] = Field(
+        min_length=1, max_length=64, description="Nodes whose folders hold the sealed parts."
+    )
+    time_limit: int = Field(
+        86_400,
+        ge=1,
+        le=30 * 86_400,
+        description="Seconds after which a running job is ended, sealed log kept.",
+    )
+    stop_grace: float = Field(
+        10.0, gt=0, le=300, description="Seconds between asking a job to end and killing it."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.tee == "none") != (self.device == "none"):
+            raise ValueError("`tee: none` and `device: none` belong together")
+        if len(set(self.nodes)) != len(self.nodes):
+            raise ValueError("a node is named twice")
+        return self
+
+
+def _profiles_in(folder: Path | Traversable) -> dict[str, Path | Traversable]:
+    return {item.name.removesuffix(".yaml"): item for item in folder.iterdir() if item.name.endswith(".yaml")}
+
+
+def profile_names(folder: Path | None = None) -> list[str]:
+    """Names of all profiles: those that ship with the package and those in `folder`."""
+    names = set(_profiles_in(files(__package__)))
+    if folder is not None and folder.is_dir():
+        names |= set(_profiles_in(folder))
+    return sorted(names)
+
+
+def load_profile(name: str, folder: Path | None = None) -> Profile:
+    """The profile `name`, from `folder` if it is there, else from the package.
+
+    Raises:
+        ConfigError: no such profile (names the places looked at), or it is not valid (names the field).
+    """
+    places: list[Path | Traversable] = [files(__package__)]
+    if folder is not None and folder.is_dir():
+        places.insert(0, folder)
+    for place in places:
+        found = _profiles_in(place).get(name)
+        if found is not None:
+            return _parse(name, found.read_bytes())
+    raise ConfigError(
+        f"no profile {name!r}; looked into {', '.join(str(place) for place in places)}",
+        next_step=f"use one of: {', '.join(profile_names(folder))}",
+    )
+
+
+def _parse(name: str, data: bytes) -> Profile:
+    if len(data) > MAX_PROFILE_BYTES:
+        raise _bad(name, f"it has {len(data)} bytes, more than {MAX_PROFILE_BYTES}")
+    try:
+        profile = Profile.model_validate(yaml.safe_load(data))
+    except yaml.YAMLError:
+        raise _bad(name, "it is not YAML") from None
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise _bad(name, f"{where}: {first['msg']}") from None
+    if profile.name != name:
+        raise _bad(name, f"it calls itself {profile.name!r}")
+    return profile
+
+
+def _bad(name: str, why: str) -> ConfigError:
+    return ConfigError(f"profile {name!r} is not valid: {why}", next_step=f"correct {name}.yaml")

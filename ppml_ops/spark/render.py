@@ -1,0 +1,159 @@
+"""From job, profile and placement to what spark-submit gets: argv, spark-defaults, environment. Pure.
+
+Nothing here is secret: keys come through the agent's pipe only. Spark's conf, argv and environment can be read
+by everything that runs as the same user, so they name paths, sizes and classes and no more.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from ppml_ops.spark.job import SparkJob
+from ppml_ops.spark.placement import Placement
+from ppml_ops.spark.profiles import Profile
+
+PACKAGE = "io.github.ppmlops.spark"
+
+LOG4J = """\
+rootLogger.level = info
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Absolute paths of what is installed where the job runs."""
+
+    python: str
+    spark_home: str
+    java_home: str
+    jar: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What starts one Spark application: spark-submit's argv, its properties and its whole environment."""
+
+    argv: list[str]
+    properties: dict[str, str]
+    environment: dict[str, str]
+
+    def defaults(self) -> str:
+        """The properties as the text of a `spark-defaults.conf`."""
+        return "".join(f"{name}={_escaped(value)}\n" for name, value in sorted(self.properties.items()))
+
+
+def _escaped(value: str) -> str:
+    """A value in Java's properties format: backslashes doubled, a leading blank kept, ASCII only."""
+    text = value.replace("\\", "\\\\")
+    if text.startswith(" "):
+        text = "\\" + text
+    units = text.encode("utf-16-be")
+    codes = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
+    return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
+
+
+def script_path(job: SparkJob, code: str, *, is_folder: bool) -> str:
+    """The user's script: the bundle itself when it is a file, else `main` inside it."""
+    return str(PurePosixPath(code, job.code.main)) if is_folder else code
+
+
+def _master(job: SparkJob, profile: Profile) -> str:
+    most = int(profile.master.removeprefix("local[").removesuffix("]"))
+    return f"local[{min(job.resources.cores, most)}]"
+
+
+def render_local(
+    job: SparkJob, profile: Profile, placement: Placement, tools: Tools, *, script: str, sockets: str
+) -> Submission:
+    """The submission of a local Spark application.
+
+    Args:
+        job: what to run; its conf has passed the allow-list.
+        profile: a profile with the local launcher.
+        placement: gives the generation's folder; all temporary files stay in its `work`.
+        tools: where Spark, Java, the interpreter and our jar lie.
+        script: the user's script, see `script_path`.
+        sockets: private folder for Unix sockets; short, because their paths have at most 107 bytes.
+    """
+    folder = PurePosixPath(placement.folder)
+    work = folder / "work"
+    properties = {
+        **job.conf,
+        **_fixed(tools, work, sockets),
+        "spark.app.name": job.name,
+        "spark.master": _master(job, profile),
+        "spark.driver.memory": job.resources.driver_memory,
+    }
+    argv = [
+        f"{tools.spark_home}/bin/spark-submit",
+        "--properties-file",
+        str(work / "conf" / "spark-defaults.conf"),
+        str(PurePosixPath(__file__).with_name("runner.py")),
+        str(folder / "application.json"),
+        script,
+        *job.arguments,
+    ]
+    return Submission(argv, properties, _environment(tools, folder, work))
+
+
+def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
+    """Settings that hold for every job: sealing on, traffic and spill encrypted, nothing shown or kept."""
+    temporary = work / "tmp"
+    java_options = (
+        f'-Djava.io.tmpdir="{temporary}" -XX:ErrorFile="{temporary / "hs_err.log"}" '
+        "-XX:-UsePerfData -XX:+DisableAttachMechanism -XX:-CreateCoredumpOnCrash"
+    )
+    return {
+        "spark.plugins": f"{PACKAGE}.PpmlPlugin",
+        "spark.sql.sources.commitProtocolClass": f"{PACKAGE}.SealedCommitProtocol",
+        "spark.hadoop.fs.sealed.impl": f"{PACKAGE}.SealedFileSystem",
+        "spark.driver.extraClassPath": tools.jar,
+        "spark.executor.extraClassPath": tools.jar,
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.submit.deployMode": "client",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.authenticate": "true",
+        "spark.network.crypto.enabled": "true",
+        "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+        "spark.network.crypto.authEngineVersion": "2",
+        "spark.network.crypto.saslFallback": "false",
+        "spark.io.encryption.enabled": "true",
+        "spark.io.encryption.keySizeBits": "256",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.eventLog.enabled": "false",
+        "spark.python.unix.domain.socket.enabled": "true",
+        "spark.python.unix.domain.socket.dir": sockets,
+        "spark.pyspark.python": tools.python,
+        "spark.pyspark.driver.python": tools.python,
+        "spark.local.dir": f"{work}/local",
+        "spark.sql.warehouse.dir": f"file://{quote(str(work / 'warehouse'))}",
+        "spark.sql.catalogImplementation": "in-memory",
+    }
+
+
+def _environment(tools: Tools, folder: PurePosixPath, work: PurePosixPath) -> dict[str, str]:
+    """The whole environment of spark-submit; nothing is inherited."""
+    return {
+        "PATH": f"{tools.java_home}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(work / "home"),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(work / "tmp"),
+        "JAVA_HOME": tools.java_home,
+        "SPARK_HOME": tools.spark_home,
+        "SPARK_CONF_DIR": str(work / "conf"),
+        "SPARK_LOCAL_DIRS": str(work / "local"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": tools.python,
+        "PYSPARK_DRIVER_PYTHON": tools.python,
+        "PYTHONDONTWRITEBYTECODE": "1",  # a __pycache__ beside the code would change its digest
+        "PPML_OPS_AGENT_PYTHON": tools.python,
+        "PPML_OPS_AGENT_CONFIG": str(folder / "agent.json"),
+    }

@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ppml_ops.spark.process import ProcessRecord, descendants, kill_tree
+
+
+def start(options: str) -> subprocess.Popen[bytes]:
+    program = f"import subprocess,sys,time; subprocess.Popen(['sleep','60']{options}); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    deadline = time.monotonic() + 10
+    while not descendants(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
+
+
+def test_whole_tree_is_ended_own_groups_and_sessions_too() -> None:
+    for options in (", process_group=0", ", start_new_session=True"):
+        process = start(options)
+        record = ProcessRecord.of(process.pid)
+        tree = record.tree()
+        assert process.pid in tree
+        assert len(tree) == 2
+        assert kill_tree(record)
+        process.wait()
+        assert all(_state(pid) in ("Z", None) for pid in tree)
+
+
+def _state(pid: int) -> str | None:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.read_text().rpartition(")")[2].split()[0] if stat.exists() else None
+
+
+def test_children_of_a_dead_leader_are_found_by_its_session() -> None:
+    process = start("")
+    record = ProcessRecord.of(process.pid)
+    process.kill()
+    process.wait()
+    assert not record.alive()
+    assert len(record.tree()) == 1
+    assert kill_tree(record)
+
+
+def test_a_reused_pid_or_another_boot_is_not_the_process() -> None:
+    me = ProcessRecord.of(os.getpid())
+    assert me.alive()
+    assert not me.model_copy(update={"start_time": me.start_time + 1}).alive()
+    other_boot = me.model_copy(update={"boot_id": "another"})
+    assert not other_boot.alive()
+    assert other_boot.tree() == set()
