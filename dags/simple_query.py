@@ -86,7 +86,7 @@ with DAG(
         application=str(path_of("simple_query.py")),
         arguments=[
             "--input", f"sealed://{PEOPLE}/people",
-            "--output", f"sealed://{RESULT}/result",
+            "--output", f"sealed://{RESULT}/developers",
             "--min-age", "{{ params.min_age }}",
             "--max-age", "{{ params.max_age }}",
             "--job", "{{ params.job }}",

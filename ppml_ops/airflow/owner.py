@@ -155,9 +155,30 @@ class IssueTicket(OwnerStage):
         )
         service = Settings().key_service
         ticket = issue_ticket(
-            run, facts, job=job, application=application, key_service=service, purpose=self.purpose
+            run,
+            facts,
+            job=job,
+            application=application,
+            key_service=service,
+            purpose=self.purpose,
+            job_is_done=_submit_has_succeeded(context),
         )
         return TicketHandle(ticket=ticket, job_digest=job.job_digest)
+
+
+def _submit_has_succeeded(context: Context) -> bool:
+    """Airflow does not mean to run submit (again) in this run: only what follows it was cleared.
+
+    Only decides whether a new ticket is worth issuing; what happened is judged by the records.
+    """
+    dag_run = context["dag_run"]
+    submits = [task.task_id for task in context["dag"].tasks if getattr(task, "stage", None) == "submit"]
+    states = (
+        context["ti"]
+        .get_task_states(dag_id=dag_run.dag_id, task_ids=submits, run_ids=[dag_run.run_id])
+        .get(dag_run.run_id, {})
+    )
+    return bool(submits) and all(states.get(task_id) == "success" for task_id in submits)
 
 
 class Decrypt(OwnerStage):

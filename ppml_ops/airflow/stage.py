@@ -4,6 +4,7 @@ from datetime import UTC, date, timedelta, tzinfo
 from typing import Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowSkipException
 
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.lifecycle.partition import partition_of
@@ -51,6 +52,12 @@ class StageOperator(BaseOperator):
             run = self.find_run(context)
             with run.records.recording(self.stage, self.index) as facts:
                 return self.work(run, facts, context)
+        except AirflowSkipException as skip:
+            raise ConfigError(
+                f"stage {self.stage} was asked to skip ({skip}); no stage may be left out",
+                next_step="fail with a clear reason instead",
+                who="the author of the DAG",
+            ) from None
         except PpmlError as error:
             self.log.error("%s failed: %s", self.stage, error.what)
             self.log.error("To do for %s: %s", error.who, error.next_step)

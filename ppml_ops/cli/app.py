@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ppml_ops import __version__
-from ppml_ops.cli import attest, broker, data, doctor, keys, receipt, run
+from ppml_ops.cli import attest, broker, data, doctor, keys, receipt, run, services_command
 from ppml_ops.errors import ConfigError, PpmlError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(attest.app, name="attest")
 app.add_typer(broker.app, name="broker")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(services_command.app, name="services")
 
 
 @app.command()

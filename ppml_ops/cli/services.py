@@ -16,6 +16,7 @@ from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.files import file_lock, private_dir
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.spark.platform_client import PlatformClient
+from ppml_ops.spark.process import ProcessRecord
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -40,12 +41,12 @@ def stop_services(home: Path) -> list[str]:
     ended = []
     for name, endpoint in (("key broker", home / "broker"), ("simulated TDX platform", home / "sim")):
         try:
-            pid = int(json.loads((endpoint / "endpoint.json").read_bytes())["pid"])
-            os.kill(pid, 15)
+            service = ProcessRecord.of(int(json.loads((endpoint / "endpoint.json").read_bytes())["pid"]))
+            os.kill(service.pid, 15)
         except (OSError, ValueError, KeyError):
             continue
         deadline = time.monotonic() + _READY_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        while service.alive() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         ended.append(name)
     return ended

@@ -12,7 +12,7 @@ from ppml_ops.broker.release import Decision
 from ppml_ops.errors import DeniedError
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import current_ticket, ticket_path
+from ppml_ops.lifecycle.tickets import current_ticket, ticket_text
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.platform_client import PlatformClient
 
@@ -22,10 +22,11 @@ def attest(run: Run, facts: Facts) -> dict[str, Decision]:
 
     Raises:
         DeniedError: a node would get no key; lists every reason.
+        IntegrityError: the ticket is gone or damaged.
         TransientError: broker or platform do not answer.
     """
     broker = broker_client(run.home)
-    ticket = ticket_path(run, current_ticket(run)).read_text("ascii")
+    ticket = ticket_text(run, current_ticket(run))
     application = Path(str(run.records.facts("issue_ticket")["application"]))
     decisions: dict[str, Decision] = {}
     for node in run.profile.nodes:

@@ -48,9 +48,20 @@ def build_job(
 
 
 def issue_ticket(
-    run: Run, facts: Facts, *, job: SparkJob, application: Path, key_service: str, purpose: str
+    run: Run,
+    facts: Facts,
+    *,
+    job: SparkJob,
+    application: Path,
+    key_service: str,
+    purpose: str,
+    job_is_done: bool = False,
 ) -> str:
     """Sign a ticket for `job`, or keep the run's current one; returns the ticket's id.
+
+    Args:
+        job_is_done: submit has succeeded and is not going to run again, so the ticket that it ran under is
+            confirmed although it is spent: what comes after needs no key from the broker.
 
     Raises:
         DataError: an input has no sealed version for this day.
@@ -59,7 +70,8 @@ def issue_ticket(
     write_private(run.job_file, job.canonical())
     reads = [item.dataset for item in job.datasets if item.mode == "read"]
     bindings = [_read_binding(run, dataset) for dataset in reads]
-    claims = _current(run, job, bindings)
+    claims = _spent(run) if job_is_done else None
+    claims = claims or _current(run, job, bindings)
     if claims is None:
         claims = _sign(run, job, bindings, key_service, purpose)
     facts.update(
@@ -91,6 +103,14 @@ def _read_binding(run: Run, dataset: str) -> ReadBinding:
 
 def _write_binding(claims: TicketClaims) -> WriteBinding:
     return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
+
+
+def _spent(run: Run) -> TicketClaims | None:
+    """The ticket that the finished submit ran under."""
+    submitted = run.records.all().get("submit")
+    if submitted is None or submitted.outcome != "done":
+        return None
+    return read_ticket(run, str(submitted.facts["ticket"]))
 
 
 def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClaims | None:

@@ -2,6 +2,7 @@
 
 In a simulated trust domain a data set without a policy gets one that pins this installation's own simulated
 platform and runner. It is renewed while nobody edits it, because an upgrade changes the runner's measurement.
+It never allows a run without a TEE, whatever profile the run has: only the owner can write that.
 A real trust domain never gets a policy by itself: deny by default.
 """
 
@@ -45,16 +46,15 @@ def _untouched(text: str) -> bool:
 
 
 def _simulated_policy(run: Run, dataset: str, purpose: str) -> str:
-    rule: dict[str, object] = {"purpose": [purpose], "simulated": True, "ticket": {"required": True}}
-    if run.profile.tee == "none":
-        rule["tee"] = ["none"]
-    else:
-        values = json.loads((run.home / "sim" / "reference_values.json").read_bytes())
-        rule["tee"] = [run.profile.tee]
-        rule["measurements"] = {name: [values[name]] for name in ("mr_td", "rtmr0", "rtmr1", "rtmr2")} | {
-            "rtmr3": "job_digest",
-            "runner": [runner_digest()],
-        }
-        rule["tcb"] = {"status": ["UpToDate"], "max_collateral_age": "30d"}
+    values = json.loads((run.home / "sim" / "reference_values.json").read_bytes())
+    measurements = {name: [values[name]] for name in ("mr_td", "rtmr0", "rtmr1", "rtmr2")}
+    rule = {
+        "purpose": [purpose],
+        "simulated": True,
+        "ticket": {"required": True},
+        "tee": ["tdx"],
+        "measurements": measurements | {"rtmr3": "job_digest", "runner": [runner_digest()]},
+        "tcb": {"status": ["UpToDate"], "max_collateral_age": "30d"},
+    }
     body = yaml.safe_dump({"dataset": dataset, "release": [rule]}, sort_keys=False)
     return f"{_MARK}{sha256_hex(body.encode())}\n{body}"

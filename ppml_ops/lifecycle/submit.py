@@ -50,8 +50,10 @@ def submit(
         started: gets the handle by which the job can be stopped.
 
     Raises:
+        ConfigError: attest has not finished in this run; setting its state by hand is no verdict.
         PpmlError: as the job ended: denied, integrity, configuration, workload, transient.
     """
+    run.records.facts("attest")
     jti = current_ticket(run)
     job = parse_job(run.job_file.read_bytes())
     place_inputs(run, lambda _done: None)

@@ -20,6 +20,14 @@ def current_ticket(run: Run) -> str:
     return str(run.records.facts("issue_ticket")["ticket"])
 
 
+def ticket_text(run: Run, jti: str) -> str:
+    """A ticket of this run as it goes to the broker. Raises IntegrityError when the file is gone or no text."""
+    try:
+        return ticket_path(run, jti).read_text("ascii")
+    except (OSError, ValueError):
+        raise _damaged(run, jti) from None
+
+
 def read_ticket(run: Run, jti: str) -> TicketClaims:
     """What a ticket of this run says. The signature is the broker's business; our copy need not be trusted.
 
@@ -27,10 +35,13 @@ def read_ticket(run: Run, jti: str) -> TicketClaims:
         IntegrityError: the file is gone or not a ticket.
     """
     try:
-        payload = ticket_path(run, jti).read_text("ascii").split(".")[1]
+        payload = ticket_text(run, jti).split(".")[1]
         return TicketClaims.model_validate_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (OSError, IndexError, ValueError, ValidationError):
-        raise IntegrityError(
-            f"the ticket {jti} of run {run.key} is missing or damaged",
-            next_step="clear the task `issue_ticket`",
-        ) from None
+    except (IndexError, ValueError, ValidationError):
+        raise _damaged(run, jti) from None
+
+
+def _damaged(run: Run, jti: str) -> IntegrityError:
+    return IntegrityError(
+        f"the ticket {jti} of run {run.key} is missing or damaged", next_step="clear the task `issue_ticket`"
+    )

@@ -23,6 +23,8 @@ STAGES = (
 )
 #: Stages that worked under the run's current ticket; a record of an earlier ticket is stale.
 _UNDER_TICKET = ("submit", "gather", "merge", "decrypt", "verify_run", "retire_ticket", "clean_up")
+#: Teardowns that must have run since the ticket was issued or confirmed last.
+_CLEANING = ("retire_ticket", "clean_up")
 #: Stages that must speak of one and the same result manifest.
 _OF_RESULT = ("submit", "gather", "merge", "decrypt", "verify_run")
 
@@ -55,7 +57,10 @@ def _ticket(records: Mapping[str, StageRecord]) -> list[str]:
         f"{record.name} worked under another ticket than the one issued last: its record is stale, clear it"
         for record in records.values()
         if record.stage in _UNDER_TICKET
-        and (record.facts.get("ticket") != issued.facts["ticket"] or record.finished < issued.started)
+        and (
+            record.facts.get("ticket") != issued.facts["ticket"]
+            or (record.stage in _CLEANING and record.finished < issued.started)
+        )
     ]
 
 

@@ -39,7 +39,7 @@ def drive(dag: DAG, run_id: str, conf: dict[str, Any], around: AroundTask, sessi
     wanted = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
     former = session.scalar(wanted)
     if former is None:
-        _create(serialized, run_id, conf, session)
+        create_run(serialized, run_id, conf, session)
     else:
         _resume(serialized, former, session)
     run = session.scalars(wanted).one()
@@ -61,7 +61,7 @@ def drive(dag: DAG, run_id: str, conf: dict[str, Any], around: AroundTask, sessi
         for task_instance in scheduled:
             with around(task_instance):
                 _run_task(ti=task_instance, task=dag.task_dict[task_instance.task_id], run_triggerer=True)
-    return str(run.state.value)
+    return str(getattr(run.state, "value", run.state))
 
 
 def state_of(session: Session, identity: Any) -> str:
@@ -73,7 +73,8 @@ def state_of(session: Session, identity: Any) -> str:
     return str(getattr(state, "value", state) or "none")
 
 
-def _create(serialized: Any, run_id: str, conf: dict[str, Any], session: Session) -> None:
+def create_run(serialized: Any, run_id: str, conf: dict[str, Any], session: Session) -> None:
+    """A manual run without logical date, in state running; ConfigError when `conf` does not fit."""
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
@@ -96,6 +97,16 @@ def _create(serialized: Any, run_id: str, conf: dict[str, Any], session: Session
             next_step="correct them; the trigger form shows what each one may be",
         ) from None
     session.commit()
+
+
+def _lost_with(serialized: Any, failed: list[str]) -> set[str]:
+    """Tasks that must run again although they succeeded: clean_up took away what they left on the nodes.
+
+    gather and merge need the job's parts on the nodes, so submit goes with them.
+    """
+    if {"gather", "merge"}.isdisjoint(failed):
+        return set()
+    return {"submit"} & set(serialized.task_dict)
 
 
 def _resume(serialized: Any, run: Any, session: Session) -> None:
@@ -122,7 +133,9 @@ def _resume(serialized: Any, run: Any, session: Session) -> None:
             for ti in run.get_task_instances(session=session)
             if ti.state in (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
         ]
-        serialized.partial_subset(task_ids=set(failed), include_downstream=True, include_upstream=False).clear(
-            run_id=run.run_id, dag_run_state=DagRunState.RUNNING, session=session
-        )
+        serialized.partial_subset(
+            task_ids=set(failed) | _lost_with(serialized, failed),
+            include_downstream=True,
+            include_upstream=False,
+        ).clear(run_id=run.run_id, dag_run_state=DagRunState.RUNNING, session=session)
     session.commit()

@@ -1,0 +1,46 @@
+# make demo   sets everything up, runs SimpleQuery end to end, prints the result
+# make test   sets everything up, runs the tests
+SHELL := /bin/bash
+ROWS ?= 100000
+PYTEST_ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: ## set up, run SimpleQuery over encrypted data, show the result (ROWS=100000)
+	@scripts/setup
+	@trap '$(BIN)/ppml-ops services stop >/dev/null' EXIT; $(BIN)/ppml-ops run simple_query --rows $(ROWS)
+
+test: ## set up and run all tests (PYTEST_ARGS="-k manifest")
+	@scripts/setup dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: ## formatting, lint, types, layers, dependencies
+	@scripts/setup dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: ## format the code
+	@scripts/setup dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: ## measure and print the tables of docs/benchmarks.md
+	@scripts/setup dev
+	$(BIN)/python -m tests.benchmarks
+
+lock: ## renew the hashed lock files from the .in files
+	@scripts/setup dev
+	for name in requirements-bootstrap requirements requirements-dev; do \
+	  $(BIN)/uv pip compile $$name.in --generate-hashes --universal --python-version 3.11 -q -o $$name.txt; done
+
+clean: ## remove the virtual environment and the local state (.ppml)
+	-$(BIN)/ppml-ops services stop
+	rm -rf .venv .ppml
