@@ -4,13 +4,14 @@
 Source of the loop: `airflow.sdk.definitions.dag.DAG.test` of Airflow 3.3.2.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.definitions.dag import _run_task
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -35,6 +36,7 @@ def drive(dag: DAG, run_id: str, conf: dict[str, Any], around: AroundTask, sessi
     from airflow.serialization.serialized_objects import DagSerialization
     from airflow.utils.state import DagRunState, TaskInstanceState
 
+    dag = _own_copy(dag)
     serialized = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     wanted = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
     former = session.scalar(wanted)
@@ -64,6 +66,18 @@ def drive(dag: DAG, run_id: str, conf: dict[str, Any], around: AroundTask, sessi
     return str(getattr(run.state, "value", run.state))
 
 
+def _own_copy(dag: DAG) -> DAG:
+    """Executing a task writes the run's parameters into those of DAG and task: the next run would have them.
+
+    Copying a DAG copies the parameters of its tasks only one level deep, hence the second copy.
+    """
+    own = copy.deepcopy(dag)
+    for task in own.tasks:
+        if isinstance(task, BaseOperator):
+            task.params = copy.deepcopy(task.params)
+    return own
+
+
 def state_of(session: Session, identity: Any) -> str:
     """Current state of the task instance with this id; "none" for one that has not run."""
     from airflow.models.taskinstance import TaskInstance
@@ -78,6 +92,12 @@ def create_run(serialized: Any, run_id: str, conf: dict[str, Any], session: Sess
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
+    unknown = sorted(set(conf) - set(serialized.params))
+    if unknown:  # Airflow itself would take them without a word
+        raise ConfigError(
+            f"DAG {serialized.dag_id} has no parameter {', '.join(unknown)}",
+            next_step=f"use these: {', '.join(sorted(serialized.params))}",
+        )
     now = datetime.now(UTC)
     try:
         serialized.create_dagrun(
