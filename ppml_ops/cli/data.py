@@ -147,9 +147,8 @@ def show(source: Dataset, version: Version = None, as_json: AsJson = False) -> N
 @app.command()
 def logs(run: Annotated[str, typer.Argument(help="Run key (or run id of simple_query).")]) -> None:
     """Print what a run's jobs printed; needs the key of the result data set."""
-    from ppml_ops.cli.summary import find_run
     from ppml_ops.lifecycle.logs import read_logs
-    from ppml_ops.lifecycle.run import load_run
+    from ppml_ops.lifecycle.run import find_run, load_run
 
     found = find_run(home(), "simple_query", run) or load_run(home(), run)
     for _generation, piece in read_logs(found):

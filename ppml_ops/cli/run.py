@@ -16,9 +16,10 @@ from rich.console import Console
 import ppml_ops
 from ppml_ops.cli.options import AsJson, home, parse_assignments, show_json
 from ppml_ops.cli.services import ensure_services
-from ppml_ops.cli.summary import Outcome, TaskTry, find_run, show_summary, summarise_run
+from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
+from ppml_ops.lifecycle.run import find_run
 from ppml_ops.settings import Settings
 
 

@@ -1,7 +1,6 @@
 """What a person sees at the end of a run: stages, result, verdict, and what to do when it failed."""
 
 import csv
-import hashlib
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +8,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from ppml_ops.errors import ConfigError
-from ppml_ops.lifecycle.run import Run, load_run
+from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.receipt import Receipt, read_receipt, receipt_files
 from ppml_ops.receipts.records import StageRecord
 
@@ -64,17 +62,6 @@ class RunSummary(NamedTuple):
             "tasks": [task._asdict() | {"log": str(task.log)} for task in self.outcome.tasks],
             "result": str(self.run.plaintext / "result") if self.run and self.succeeded else None,
         }
-
-
-def find_run(home: Path, dag_id: str, run_id: str) -> Run | None:
-    """The run by its ids; its key ends in their digest whatever its day."""
-    digest = hashlib.sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:12]
-    for folder in (home / "runs").glob(f"*-{digest}"):
-        try:
-            return load_run(home, folder.name)
-        except ConfigError:
-            continue
-    return None
 
 
 def summarise_run(run: Run | None, outcome: Outcome, seconds: float) -> RunSummary:

@@ -6,6 +6,11 @@ from ppml_ops.datasets.manifest import MAX_BYTES, Manifest, parse_manifest
 from ppml_ops.errors import DataError, IntegrityError
 
 MANIFESTS = "_manifest"
+RESERVED = "_reserved"
+
+
+class VersionTakenError(DataError):
+    """Another writer published this version first."""
 
 
 class DatasetStore:
@@ -49,15 +54,28 @@ class DatasetStore:
         """Make `manifest.version` exist.
 
         Raises:
-            DataError: another writer published that version first; nothing was changed.
+            VersionTakenError: another writer published that version first; nothing was changed.
         """
         try:
             self.folder.create_only(f"{MANIFESTS}/{manifest.version}.json", manifest.encode())
         except FileExistsError:
-            raise DataError(
+            raise VersionTakenError(
                 f"version {manifest.version} of {manifest.dataset} was published by another writer",
                 next_step="run again: the next free version will be taken",
             ) from None
+
+    def reserve(self, owner: str) -> int:
+        """A version number that no other caller of `reserve` gets, above all published ones.
+
+        Numbers of runs that fail are not used again; versions need not be consecutive.
+        """
+        version = max(self.versions(), default=0) + 1
+        while True:
+            try:
+                self.folder.create_only(f"{RESERVED}/{version}", owner.encode())
+                return version
+            except FileExistsError:
+                version += 1
 
     def check_parts(self, manifest: Manifest) -> None:
         """Compare what lies here with the manifest, without a key: missing, cut and replaced parts.

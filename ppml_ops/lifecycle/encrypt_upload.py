@@ -13,6 +13,7 @@ from typing import Any
 from ppml_ops.canonical import canonical_json, sha256_hex
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Producer, TableSchema
 from ppml_ops.datasets.seal import Source, find_sources, seal_sources
+from ppml_ops.datasets.store import VersionTakenError
 from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
 from ppml_ops.errors import DataError
@@ -139,9 +140,27 @@ def _seal_or_reuse(
     sources: Sequence[Source],
     progress: Callable[[int], None],
 ) -> Manifest:
-    existing = _existing(run, dataset, table, spec)
-    if existing:
-        return existing
+    """Seal `sources`, unless the newest version is made of them; also when another run was faster."""
+    while True:
+        existing = _existing(run, dataset, table, spec)
+        if existing:
+            return existing
+        try:
+            return _seal(run, dataset, table, columns, key_service, spec, sources, progress)
+        except VersionTakenError:
+            continue
+
+
+def _seal(
+    run: Run,
+    dataset: str,
+    table: str,
+    columns: Sequence[str],
+    key_service: str,
+    spec: dict[str, Any],
+    sources: Sequence[Source],
+    progress: Callable[[int], None],
+) -> Manifest:
     store = run.dataset(dataset)
     latest = store.latest()
     data_key = new_data_key()

@@ -169,7 +169,7 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
             *bindings,
             WriteBinding(
                 dataset=result,
-                version=latest.version + 1 if latest else 1,
+                version=run.dataset(result).reserve(run.key),
                 data_key_id=head.data_key_id,
                 wraps=[wrap],
                 manifest=head.document(),

@@ -12,7 +12,7 @@ from ppml_ops.datasets.identity import check_dataset_id, partition_folder
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir
-from ppml_ops.lifecycle.partition import run_key
+from ppml_ops.lifecycle.partition import ids_digest, run_key
 from ppml_ops.receipts.records import Records
 from ppml_ops.spark.profiles import Profile, load_profile
 
@@ -111,6 +111,17 @@ def load_run(home: Path, key: str) -> Run:
         return Run.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         raise ConfigError(f"there is no record of run {key}", next_step="clear the task `open_run`") from None
+
+
+def find_run(home: Path, dag_id: str, run_id: str) -> Run | None:
+    """The run by its ids; its key ends in their digest whatever its day."""
+    digest = ids_digest(dag_id, run_id)
+    for folder in (home / "runs").glob(f"*-{digest}"):
+        try:
+            return load_run(home, folder.name)
+        except ConfigError:
+            continue
+    return None
 
 
 def unwritable(folder: Path, error: OSError) -> PpmlError:

@@ -1,4 +1,4 @@
-"""The flagship's input and expectation, as functions of a run's parameters and day. See dags/simple_query.py."""
+"""Input and expectation of the flagship, from parameters and day of a run. See dags/simple_query.py."""
 
 from collections.abc import Mapping
 from datetime import date

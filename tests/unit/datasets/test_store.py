@@ -97,6 +97,12 @@ def test_one_of_two_racing_writers_wins_and_the_loser_leaves_nothing(tmp_path: P
     assert verify_version(store, store.read(), KEY) == []
 
 
+def test_reserved_versions_differ_and_lie_above_published_ones(sealed: Sealed) -> None:
+    assert [sealed.store.reserve("run") for _ in range(3)] == [2, 3, 4]
+    assert sealed.store.versions() == [1]
+    assert verify_version(sealed.store, sealed.manifest, KEY) == []
+
+
 def test_a_failed_seal_publishes_nothing(tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = find_sources(str(inputs))
     (inputs / "c.csv").unlink()
