@@ -12,7 +12,7 @@ _AIRFLOW = tempfile.TemporaryDirectory(prefix="ppml-airflow-")
 os.environ |= {
     "AIRFLOW_HOME": _AIRFLOW.name,
     "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent.parent / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{_AIRFLOW.name}/plugins",
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parent.parent / "plugins"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__XCOM_BACKEND": "ppml_ops.airflow.xcom.GuardedXCom",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",

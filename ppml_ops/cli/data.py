@@ -12,6 +12,7 @@ from ppml_ops.cli.options import AsJson, Key, bytes_bar, console, home, show_jso
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.identity import check_dataset_id
 from ppml_ops.datasets.manifest import ManifestHead, Producer, TableSchema
+from ppml_ops.datasets.rewrap import rewrap_version
 from ppml_ops.datasets.seal import find_sources, seal_sources
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.unseal import open_version, verify_version
@@ -124,6 +125,25 @@ def verify(source: Dataset, version: Version = None) -> None:
             next_step="remove them if they are leftovers of an interrupted write",
         )
     console().print(f"version {manifest.version} of {manifest.dataset} is whole: {len(manifest.parts)} parts")
+
+
+@app.command()
+def rewrap(source: Dataset) -> None:
+    """Wrap the newest version's data key by the current versions of its primary keys, after a rotation."""
+    store = DatasetStore(Folder(source))
+    manifest = store.read()
+    state = home()
+    data_key = open_data_key(state, manifest)
+    wraps = tuple(
+        key_service_for(wrap.ref, home=state).wrap(wrap.ref.unversioned(), data_key, manifest.dataset)
+        for wrap in manifest.wraps
+    )
+    keys = ", ".join(wrap.key for wrap in wraps)
+    if [wrap.key for wrap in wraps] == [wrap.key for wrap in manifest.wraps]:
+        console().print(f"version {manifest.version} of {manifest.dataset}: nothing to do, its key is {keys}")
+        return
+    renewed = rewrap_version(store, manifest, data_key, wraps)
+    console().print(f"version {renewed.version} of {renewed.dataset}: {keys}")
 
 
 @app.command()

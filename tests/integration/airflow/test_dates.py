@@ -10,8 +10,8 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
 from ppml_ops.airflow.headless.drive import drive
-from ppml_ops.cli.summary import find_run
 from ppml_ops.errors import ConfigError
+from ppml_ops.lifecycle.run import find_run
 from tests.integration.airflow.conftest import Stages, no_context
 
 pytestmark = pytest.mark.airflow
