@@ -11,7 +11,7 @@ from ppml_ops.airflow.handles import KeysHandle, OpenedHandle, TicketHandle, Ver
 from ppml_ops.airflow.progress import LogProgress
 from ppml_ops.airflow.stage import StageOperator
 from ppml_ops.lifecycle.decrypt import decrypt
-from ppml_ops.lifecycle.encrypt_upload import encrypt_upload
+from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
 from ppml_ops.lifecycle.generate_key import generate_key
 from ppml_ops.lifecycle.issue_ticket import build_job, issue_ticket
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
@@ -89,17 +89,10 @@ class EncryptUpload(OwnerStage):
     def work(self, run: Run, facts: Facts, context: Context) -> VersionHandle:
         """See `ppml_ops.lifecycle.encrypt_upload`."""
         make = self.generator
-        manifest = encrypt_upload(
-            run,
-            facts,
-            dataset=self.dataset,
-            table=self.table,
-            columns=self.columns,
-            key_service=Settings().key_service,
-            source=self.source or None,
-            generator=make(context["params"], run.day) if make and not self.source else None,
-            progress=LogProgress(self.log.info, "sealed"),
-        )
+        progress = LogProgress(self.log.info, "sealed")
+        upload = Upload(run, self.dataset, self.table, self.columns, Settings().key_service, progress)
+        generator = make(context["params"], run.day) if make and not self.source else None
+        manifest = encrypt_upload(upload, facts, source=self.source or None, generator=generator)
         return VersionHandle(
             dataset=manifest.dataset,
             version=manifest.version,

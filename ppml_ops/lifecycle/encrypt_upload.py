@@ -8,6 +8,7 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ppml_ops.canonical import canonical_json, sha256_hex
@@ -28,47 +29,106 @@ from ppml_ops.workloads.generator import Generator
 _HEADER_LIMIT = 1 << 20
 
 
-def encrypt_upload(
-    run: Run,
-    facts: Facts,
-    *,
-    dataset: str,
-    table: str,
-    columns: Sequence[str],
-    key_service: str,
-    source: str | None,
-    generator: Generator | None,
-    progress: Callable[[int], None] = lambda _done: None,
-) -> Manifest:
-    """Seal `source` (a file, folder or URL of CSV), or else what `generator` makes, as `<dataset>/<table>/`.
+@dataclass(frozen=True)
+class Upload:
+    """Where a day's input goes: `<dataset>/<table>/`, under the data set's key in `key_service`.
 
-    Args:
-        columns: names that the header of each CSV file must have.
-        progress: called with plaintext bytes done since the last call.
+    `columns` must stand in the header of each CSV file; `progress` gets plaintext bytes since its last call.
+    """
+
+    run: Run
+    dataset: str
+    table: str
+    columns: Sequence[str]
+    key_service: str
+    progress: Callable[[int], None] = lambda _done: None
+
+    def from_source(self, url: str) -> Manifest:
+        """Seal the file, folder or URL `url`. Raises as `encrypt_upload`."""
+        sources = find_sources(url)
+        for one in sources:
+            check_columns(one, self.columns)
+        files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]
+        return self._seal_or_reuse({"files": files}, sources)
+
+    def from_generator(self, generator: Generator) -> Manifest:
+        """Seal what `generator` makes; its plaintext exists only in between, also when either fails."""
+        spec = {"generator": generator.spec}
+        existing = self._existing(spec)
+        if existing:
+            return existing
+        folder = private_dir(self.run.plaintext / "input")
+        try:
+            path = folder / f"{self.table}.csv"
+            generator.write(path)
+            return self._seal_or_reuse(spec, find_sources(str(path)))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _spec_digest(self, spec: dict[str, Any]) -> str:
+        return sha256_hex(canonical_json({"dataset": self.dataset, "table": self.table, **spec}))
+
+    def _existing(self, spec: dict[str, Any]) -> Manifest | None:
+        """The newest version if it was made from the same input, verified with its key."""
+        store = self.run.dataset(self.dataset)
+        latest = store.latest()
+        if latest is None or latest.producer.spec != self._spec_digest(spec):
+            return None
+        check_version(store, latest, open_data_key(self.run.home, latest))
+        return latest
+
+    def _seal_or_reuse(self, spec: dict[str, Any], sources: Sequence[Source]) -> Manifest:
+        """Seal, unless the newest version is made of the same; also when another run was faster."""
+        while True:
+            existing = self._existing(spec)
+            if existing:
+                return existing
+            try:
+                return self._seal(spec, sources)
+            except VersionTakenError:
+                continue
+
+    def _seal(self, spec: dict[str, Any], sources: Sequence[Source]) -> Manifest:
+        store = self.run.dataset(self.dataset)
+        latest = store.latest()
+        data_key = new_data_key()
+        service = key_service_for(self.key_service, home=self.run.home)
+        head = ManifestHead(
+            dataset=self.dataset,
+            data_key_id=uuid.uuid4().hex,
+            schema=TableSchema(format="csv", header=True, columns=tuple(self.columns)),
+            partition={"date": self.run.day.isoformat()},
+            wraps=(service.wrap(key_of(self.key_service, self.dataset), data_key, self.dataset),),
+            previous=latest.digest if latest else None,
+            producer=Producer(run=self.run.key, spec=self._spec_digest(spec)),
+            trust_domain=str(self.run.records.facts("preflight")["trust_domain"]),
+        )
+        version = latest.version + 1 if latest else 1
+        return seal_sources(sources, store, head, version, data_key, table=self.table, progress=self.progress)
+
+
+def encrypt_upload(
+    upload: Upload, facts: Facts, *, source: str | None, generator: Generator | None
+) -> Manifest:
+    """Seal `source` (a file, folder or URL of CSV), or else what `generator` makes.
 
     Raises:
         DataError: no input, an empty file, or a missing column; nothing was published.
         IntegrityError: an existing version of this input is damaged.
     """
     if source:
-        sources = find_sources(source)
-        for one in sources:
-            check_columns(one, columns)
-        files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]
-        manifest = _seal_or_reuse(
-            run, dataset, table, columns, key_service, {"files": files}, sources, progress
-        )
+        manifest = upload.from_source(source)
     elif generator:
-        manifest = _generate(run, dataset, table, columns, key_service, generator, progress)
+        manifest = upload.from_generator(generator)
     else:
         raise DataError("the run has no input", next_step="give the URL of the input")
     facts.update(
-        dataset=dataset,
+        dataset=upload.dataset,
         version=manifest.version,
         manifest_digest=manifest.digest,
         parts=len(manifest.parts),
         sealed_bytes=sum(part.length for part in manifest.parts),
-        reused=manifest.producer.run != run.key,
+        reused=manifest.producer.run != upload.run.key,
         key=manifest.wraps[0].key,
     )
     return manifest
@@ -90,90 +150,3 @@ def check_columns(source: Source, columns: Sequence[str]) -> None:
             f"{source.name} has no column {', '.join(missing)}",
             next_step=f"deliver a CSV file whose header has {', '.join(columns)}",
         )
-
-
-def _generate(
-    run: Run,
-    dataset: str,
-    table: str,
-    columns: Sequence[str],
-    key_service: str,
-    generator: Generator,
-    progress: Callable[[int], None],
-) -> Manifest:
-    """Plaintext exists only between generating and sealing, also when either fails."""
-    spec = {"generator": generator.spec}
-    existing = _existing(run, dataset, table, spec)
-    if existing:
-        return existing
-    folder = private_dir(run.plaintext / "input")
-    try:
-        path = folder / f"{table}.csv"
-        generator.write(path)
-        sources = find_sources(str(path))
-        return _seal_or_reuse(run, dataset, table, columns, key_service, spec, sources, progress)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _spec_digest(dataset: str, table: str, spec: dict[str, Any]) -> str:
-    return sha256_hex(canonical_json({"dataset": dataset, "table": table, **spec}))
-
-
-def _existing(run: Run, dataset: str, table: str, spec: dict[str, Any]) -> Manifest | None:
-    """The newest version if it was made from the same input, verified with its key."""
-    store = run.dataset(dataset)
-    latest = store.latest()
-    if latest is None or latest.producer.spec != _spec_digest(dataset, table, spec):
-        return None
-    check_version(store, latest, open_data_key(run.home, latest))
-    return latest
-
-
-def _seal_or_reuse(
-    run: Run,
-    dataset: str,
-    table: str,
-    columns: Sequence[str],
-    key_service: str,
-    spec: dict[str, Any],
-    sources: Sequence[Source],
-    progress: Callable[[int], None],
-) -> Manifest:
-    """Seal `sources`, unless the newest version is made of them; also when another run was faster."""
-    while True:
-        existing = _existing(run, dataset, table, spec)
-        if existing:
-            return existing
-        try:
-            return _seal(run, dataset, table, columns, key_service, spec, sources, progress)
-        except VersionTakenError:
-            continue
-
-
-def _seal(
-    run: Run,
-    dataset: str,
-    table: str,
-    columns: Sequence[str],
-    key_service: str,
-    spec: dict[str, Any],
-    sources: Sequence[Source],
-    progress: Callable[[int], None],
-) -> Manifest:
-    store = run.dataset(dataset)
-    latest = store.latest()
-    data_key = new_data_key()
-    service = key_service_for(key_service, home=run.home)
-    head = ManifestHead(
-        dataset=dataset,
-        data_key_id=uuid.uuid4().hex,
-        schema=TableSchema(format="csv", header=True, columns=tuple(columns)),
-        partition={"date": run.day.isoformat()},
-        wraps=(service.wrap(key_of(key_service, dataset), data_key, dataset),),
-        previous=latest.digest if latest else None,
-        producer=Producer(run=run.key, spec=_spec_digest(dataset, table, spec)),
-        trust_domain=str(run.records.facts("preflight")["trust_domain"]),
-    )
-    version = latest.version + 1 if latest else 1
-    return seal_sources(sources, store, head, version, data_key, table=table, progress=progress)
