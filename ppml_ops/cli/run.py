@@ -111,7 +111,7 @@ def _drive(
         assert settings.Session is not None, "importing airflow configures it"
         session = settings.Session()
     terminal.print(f"[bold]{dag_id}[/]  run {run_id}")
-    outcome = Outcome(state="failed", run_id=run_id, tasks=[])
+    outcome = Outcome(state="failed", dag_id=dag_id, run_id=run_id, tasks=[])
 
     @contextmanager
     def around(task_instance: Any) -> Iterator[None]:

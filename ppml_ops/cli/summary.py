@@ -29,6 +29,7 @@ class Outcome(NamedTuple):
     """The DAG run as Airflow sees it."""
 
     state: str
+    dag_id: str
     run_id: str
     tasks: list[TaskTry]
 
@@ -136,7 +137,7 @@ def _show_verdict(terminal: Console, summary: RunSummary) -> None:
     if facts["simulated"]:
         terminal.print()
         terminal.print(
-            "SIMULATED  The TEE of this run is simulated: it protects nothing from this machine.",
+            "SIMULATED  The TEE of this run is simulated and protects nothing.",
             style="bold black on yellow",
         )
     if not facts["attested"]:
@@ -167,4 +168,6 @@ def _show_failure(terminal: Console, summary: RunSummary) -> None:
     failed = [task for task in summary.outcome.tasks if task.state in ("failed", "upstream_failed")]
     if failed:
         terminal.print(f"log      {failed[0].log}", soft_wrap=True)
-    terminal.print(f"go on    ppml-ops run … --run-id '{summary.outcome.run_id}'", soft_wrap=True)
+    terminal.print(
+        f"go on    ppml-ops run {summary.outcome.dag_id} --run-id '{summary.outcome.run_id}'", soft_wrap=True
+    )

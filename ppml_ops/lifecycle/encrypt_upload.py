@@ -130,6 +130,7 @@ def encrypt_upload(
         sealed_bytes=sum(part.length for part in manifest.parts),
         reused=manifest.producer.run != upload.run.key,
         key=manifest.wraps[0].key,
+        rows=generator.spec.get("rows") if generator and not source else None,
     )
     return manifest
 
