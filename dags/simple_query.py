@@ -22,6 +22,7 @@ from ppml_ops.airflow.orchestrator import (
 )
 from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket
 from ppml_ops.airflow.receipt import WriteReceipt
+from ppml_ops.settings import Settings
 from ppml_ops.spark.profiles import profile_names
 from ppml_ops.workloads import path_of
 from ppml_ops.workloads.people import check_people_params, expected_people, people_generator
@@ -29,6 +30,8 @@ from ppml_ops.workloads.people import check_people_params, expected_people, peop
 PEOPLE, RESULT = "sim-people", "sim-simple-query"  # on real hardware: names without "sim-"
 PURPOSE = "simple-query"
 COLUMNS = ["name", "age", "job"]
+
+SETTINGS = Settings()
 
 PARAMS = {
     "rows": Param(
@@ -51,7 +54,7 @@ PARAMS = {
         description="How many files the result has.",
     ),
     "profile": Param(
-        "local", type="string", enum=profile_names(), title="Platform profile",
+        SETTINGS.profile, type="string", enum=profile_names(SETTINGS.home / "profiles"), title="Platform profile",
         description="Where the job runs and which TEE it attests.",
     ),
     "date": Param(

@@ -84,6 +84,6 @@ _BY_EXIT_CODE: dict[int, type[PpmlError]] = {
 }
 
 
-def error_from_exit_code(code: int, what: str, *, next_step: str) -> PpmlError:
+def error_from_exit_code(code: int, what: str, *, next_step: str, who: str | None = None) -> PpmlError:
     """The error that a child process with exit code `code` stands for; unknown codes are WorkloadError."""
-    return _BY_EXIT_CODE.get(code, WorkloadError)(what, next_step=next_step)
+    return _BY_EXIT_CODE.get(code, WorkloadError)(what, next_step=next_step, who=who)

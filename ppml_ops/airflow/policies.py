@@ -16,8 +16,8 @@ RECEIPT = "receipt"
 def shape_problems(dag: "DAG") -> list[str]:
     """What is wrong with the arrangement of a life-cycle DAG; empty for others and for sound ones.
 
-    Sound (docs/adr/0003): every operator of ours has a zone; the receipt is a teardown that may fail the run
-    and nothing is downstream of it; no other teardown may fail the run; no owner stage retries after opening.
+    Sound (docs/adr/0003): the receipt is a teardown that may fail the run, and nothing is downstream of it;
+    no other teardown may fail the run, and no other task is a leaf.
     """
     stages: dict[str, Any] = {
         stage: task for task in dag.tasks if (stage := getattr(task, "stage", None)) and hasattr(task, "zone")

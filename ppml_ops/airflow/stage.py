@@ -51,7 +51,7 @@ class StageOperator(BaseOperator):
         try:
             run = self.find_run(context)
             with run.records.recording(self.stage, self.index) as facts:
-                return self.work(run, facts, context)
+                return self._explained(run, facts, context)
         except AirflowSkipException as skip:
             raise ConfigError(
                 f"stage {self.stage} was asked to skip ({skip}); no stage may be left out",
@@ -62,6 +62,17 @@ class StageOperator(BaseOperator):
             self.log.error("%s failed: %s", self.stage, error.what)
             self.log.error("To do for %s: %s", error.who, error.next_step)
             raise
+
+    def _explained(self, run: Run, facts: Facts, context: Context) -> Any:
+        try:
+            return self.work(run, facts, context)
+        except ConnectionError:
+            raise
+        except OSError as error:
+            raise ConfigError(
+                f"{self.stage} can't use {error.filename or 'a file'}: {error.strerror or error}",
+                next_step="check its rights and the free space of its disk, then clear the task",
+            ) from error
 
     def find_run(self, context: Context) -> Run:
         """The run that `open_run` recorded. Raises ConfigError when it has not."""

@@ -49,6 +49,8 @@ class KeyBundle(_Model):
     simulated: bool
     datasets: list[BundleDataset] = Field(min_length=1)
     release: Hex64
+    clear_logs: bool = False
+    """Every data set's policy allows that logs of the job stay in clear."""
 
     def sign(self, key: OKPKey) -> bytes:
         """The bundle as compact JWS of the broker."""

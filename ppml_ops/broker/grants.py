@@ -105,6 +105,7 @@ class Grants:
                 for binding, one in zip(ticket.claims.datasets, opened, strict=True)
             ],
             release=record.digest,
+            clear_logs=all(verdict.clear_logs for verdict in decision.verdicts),
         )
         return _seal(bundle.sign(self._state.signing), attested.runtime)
 

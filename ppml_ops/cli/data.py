@@ -165,12 +165,11 @@ def show(source: Dataset, version: Version = None, as_json: AsJson = False) -> N
 
 
 @app.command()
-def logs(run: Annotated[str, typer.Argument(help="Run key (or run id of simple_query).")]) -> None:
+def logs(run: Annotated[str, typer.Argument(help="Run key, as `run` and the receipt show it.")]) -> None:
     """Print what a run's jobs printed; needs the key of the result data set."""
     from ppml_ops.lifecycle.logs import read_logs
-    from ppml_ops.lifecycle.run import find_run, load_run
+    from ppml_ops.lifecycle.run import load_run
 
-    found = find_run(home(), "simple_query", run) or load_run(home(), run)
-    for _generation, piece in read_logs(found):
+    for _generation, piece in read_logs(load_run(home(), run)):
         sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()

@@ -115,15 +115,16 @@ def _drive(
 
     @contextmanager
     def around(task_instance: Any) -> Iterator[None]:
-        index = "" if task_instance.map_index < 0 else f" [{task_instance.map_index}]"
-        name = f"{task_instance.task_id}{index}"
+        name = task_instance.task_id
         identity = task_instance.id
         log = log_path(airflow_home / "logs", task_instance)
         begun = time.monotonic()
         with terminal.status(name), redirected(log):
             yield
         seconds = time.monotonic() - begun
-        task = TaskTry(name, state_of(session, identity), seconds, log)
+        state, index = state_of(session, identity)
+        name += f" {index}" if index else ""
+        task = TaskTry(name, state, seconds, log)
         outcome.tasks.append(task)
         mark = {"success": "[green]✓[/]", "up_for_retry": "[yellow]↻[/]"}.get(task.state, "[red]✗[/]")
         terminal.print(f"  {mark} {name:<18} {seconds:7.2f} s")

@@ -1,6 +1,7 @@
 """What a person sees at the end of a run: stages, result, verdict, and what to do when it failed."""
 
 import csv
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,7 +135,7 @@ def _show_verdict(terminal: Console, summary: RunSummary) -> None:
     if attest is None or "allow" not in attest.facts:
         return
     facts = attest.facts
-    if facts["simulated"]:
+    if facts["simulated"] and facts["attested"]:
         terminal.print()
         terminal.print(
             "SIMULATED  The TEE of this run is simulated and protects nothing.",
@@ -152,6 +153,14 @@ def _show_verdict(terminal: Console, summary: RunSummary) -> None:
             terminal.print(f"         {name:<14} {shown}")
 
 
+def _said_in_log(summary: RunSummary) -> list[str]:
+    """Why the first stage failed: it has no folder for a record yet, only its task's log."""
+    failed = [task.log for task in summary.outcome.tasks if task.state == "failed"]
+    text = failed[0].read_text("utf-8", "replace") if failed and failed[0].exists() else ""
+    found = re.findall(r"\[error +\] (\w+ failed: .*?|To do for .*?) +\[airflow", text)
+    return [str(line) for line in found]
+
+
 def _show_failure(terminal: Console, summary: RunSummary) -> None:
     terminal.print(f"[bold red]{summary.outcome.state}[/] after {summary.seconds:.1f} s")
     if summary.receipt is None:
@@ -162,7 +171,10 @@ def _show_failure(terminal: Console, summary: RunSummary) -> None:
         assert first.failure is not None
         terminal.print(f"{first.name}: {first.failure.what}", markup=False, soft_wrap=True)
         terminal.print(f"  for {first.failure.who}: {first.failure.next_step}", markup=False, soft_wrap=True)
-    elif summary.receipt:
+    elif not summary.receipt:
+        for line in _said_in_log(summary):
+            terminal.print(line, markup=False, soft_wrap=True)
+    else:
         for problem in summary.receipt.problems:
             terminal.print(f"not proven: {problem}", markup=False, soft_wrap=True)
     failed = [task for task in summary.outcome.tasks if task.state in ("failed", "upstream_failed")]

@@ -39,7 +39,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free
     environment = os.environ | {
         "AIRFLOW__API__PORT": str(chosen),
         "AIRFLOW__API__BASE_URL": url,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # `standalone` calls `airflow`
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # it calls `airflow`
     }
     log = private_dir(state / "logs") / "ui.log"
     with log.open("ab") as sink:

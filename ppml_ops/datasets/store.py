@@ -113,5 +113,5 @@ def raise_problems(manifest: Manifest, problems: list[str]) -> None:
         more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise IntegrityError(
             f"data set {manifest.dataset} version {manifest.version}: {'; '.join(problems[:10])}{more}",
-            next_step="restore the parts from a good copy, or seal the data again",
+            next_step="restore the parts from a good copy; to seal the input again, remove that manifest first",
         )

@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from ppml_ops.broker.tickets import WriteBinding
+from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir
 from ppml_ops.lifecycle.data_keys import open_data_key
+from ppml_ops.lifecycle.owner_notes import recall
 from ppml_ops.lifecycle.run import Run
+from ppml_ops.lifecycle.tickets import promised_result
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.rows import RowSummary, summarise_csv
 
@@ -40,12 +44,13 @@ def decrypt(
         IntegrityError: the result is not the one that was published, or differs from what is expected.
     """
     merged = run.records.facts("merge")
-    store = run.dataset(str(merged["dataset"]))
+    promised = promised_result(run, recall(run, "ticket", "issue_ticket"))
+    store = run.dataset(promised.dataset)
     manifest = store.read(int(merged["version"]))
-    if manifest.digest != merged["manifest_digest"]:
+    if manifest.digest != merged["manifest_digest"] or not _keeps(manifest, promised):
         raise IntegrityError(
-            f"version {manifest.version} of {manifest.dataset} is not the one that this run published",
-            next_step="restore the data set from a good copy, or clear `merge`",
+            f"version {manifest.version} of {manifest.dataset} is not the result of this run's job",
+            next_step="restore the data set from a good copy, or clear `submit`",
         )
     target = private_dir(run.plaintext) / "result"
     shutil.rmtree(target, ignore_errors=True)  # of an earlier try; it can be opened again at any time
@@ -67,6 +72,17 @@ def decrypt(
             next_step="do not use the result; compare the workload with the expectation",
         )
     return Opened(files, summary, facts["matches_expected"])
+
+
+def _keeps(manifest: Manifest, promised: WriteBinding) -> bool:
+    """The manifest is what the owner's own ticket allows: an older result of anybody's is not.
+
+    `previous` may differ: a job that writes several times publishes several versions, each after the other.
+    """
+    document = manifest.document()
+    return manifest.version >= promised.version and all(
+        document[name] == value for name, value in promised.manifest.items() if name != "previous"
+    )
 
 
 def _is_csv(files: Sequence[Path]) -> bool:

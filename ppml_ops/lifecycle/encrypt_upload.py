@@ -22,6 +22,7 @@ from ppml_ops.files import private_dir
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
+from ppml_ops.lifecycle.owner_notes import remember
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.generator import Generator
@@ -122,6 +123,8 @@ def encrypt_upload(
         manifest = upload.from_generator(generator)
     else:
         raise DataError("the run has no input", next_step="give the URL of the input")
+    sealed = {"version": manifest.version, "manifest_digest": manifest.digest}
+    remember(upload.run, sealed={upload.dataset: sealed})
     facts.update(
         dataset=upload.dataset,
         version=manifest.version,

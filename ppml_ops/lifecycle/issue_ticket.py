@@ -13,13 +13,16 @@ from ppml_ops.broker.tickets import ReadBinding, TicketClaims, WriteBinding, own
 from ppml_ops.canonical import sha256_hex
 from ppml_ops.datasets.manifest import ManifestHead, Producer
 from ppml_ops.datasets.unseal import check_version
+from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir, write_private
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
+from ppml_ops.lifecycle.owner_notes import recall, remember
+from ppml_ops.lifecycle.policies import ensure_policy
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import read_ticket, ticket_path
+from ppml_ops.lifecycle.tickets import owner_key_file, read_ticket, ticket_path
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob
 
@@ -74,6 +77,7 @@ def issue_ticket(
     claims = claims or _current(run, job, bindings)
     if claims is None:
         claims = _sign(run, job, bindings, key_service, purpose)
+    remember(run, ticket=claims.jti)
     facts.update(
         ticket=claims.jti,
         job_digest=claims.job_digest,
@@ -87,10 +91,15 @@ def issue_ticket(
 
 
 def _read_binding(run: Run, dataset: str) -> ReadBinding:
-    """Exactly the version that encrypt_upload recorded; not the newest one lying there."""
-    sealed = run.records.facts("encrypt_upload")
+    """Exactly the version that encrypt_upload sealed or verified; not what lies there as the newest."""
+    sealed = recall(run, "sealed", "encrypt_upload")
     store = run.dataset(dataset)
-    manifest = store.read(int(sealed["version"])) if sealed["dataset"] == dataset else store.read()
+    manifest = store.read(sealed[dataset]["version"] if dataset in sealed else None)
+    if dataset in sealed and manifest.digest != sealed[dataset]["manifest_digest"]:
+        raise IntegrityError(
+            f"version {manifest.version} of {dataset} is not the one that encrypt_upload left there",
+            next_step="restore the data set from a good copy, or clear `encrypt_upload`",
+        )
     check_version(store, manifest, open_data_key(run.home, manifest))
     return ReadBinding(
         dataset=dataset,
@@ -135,8 +144,10 @@ def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClai
 
 
 def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str, purpose: str) -> TicketClaims:
-    owner = owner_key(run.home / "owner" / "ticket-signing.jwk")
+    owner = owner_key(owner_key_file(run))
     broker = broker_client(run.home, owner=True)
+    for item in job.datasets:  # an upgrade since generate_key has changed the runner's measurement
+        ensure_policy(run, broker, item.dataset, purpose)
     broker.register_owner({name: str(value) for name, value in owner.as_dict(private=False).items()})
     domain = broker.info().trust_domain
     result = job.written[0]

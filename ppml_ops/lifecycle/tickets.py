@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ppml_ops.broker.tickets import TicketClaims
+from ppml_ops.broker.jose import verify_compact
+from ppml_ops.broker.tickets import TICKET_TYPE, TicketClaims, WriteBinding, owner_key
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.run import Run
 
@@ -39,6 +40,27 @@ def read_ticket(run: Run, jti: str) -> TicketClaims:
         return TicketClaims.model_validate_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, ValueError, ValidationError):
         raise _damaged(run, jti) from None
+
+
+def owner_key_file(run: Run) -> Path:
+    """The owner's ticket-signing key; only the owner's stages read it."""
+    return run.home / "owner" / "ticket-signing.jwk"
+
+
+def promised_result(run: Run, jti: str) -> WriteBinding:
+    """What the owner's ticket `jti` lets the job write, from a ticket that really is the owner's for this run.
+
+    Raises:
+        IntegrityError: the ticket file was changed or exchanged.
+    """
+    try:
+        payload = verify_compact(ticket_text(run, jti), owner_key(owner_key_file(run)), TICKET_TYPE)
+        claims = TicketClaims.model_validate_json(payload)
+    except ValueError:
+        raise _damaged(run, jti) from None
+    if claims.jti != jti or claims.run_key != run.key:
+        raise _damaged(run, jti)
+    return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
 
 
 def _damaged(run: Run, jti: str) -> IntegrityError:

@@ -1,7 +1,7 @@
 """Stage records: one small JSON file per stage of a run, written when the stage ends, well or badly.
 
 Receipts are built from these files, never from Airflow's task states, which a person can set by hand.
-A record holds handles, digests, counts and times; no key, no plaintext, no path of the owner's.
+A record holds handles, digests, counts and times; no key, no plaintext.
 """
 
 import json

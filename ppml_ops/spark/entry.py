@@ -151,7 +151,7 @@ def run(work: Work) -> int:
             life,
             say,
             grace=work.profile.stop_grace,
-            clear=getattr(bundle, "clear_logs", False),
+            clear=bundle.clear_logs,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, supervisor.ask_to_end)

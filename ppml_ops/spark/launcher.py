@@ -136,7 +136,7 @@ class LocalLauncher:
         if self._profile.device == "socket" and self._platform is None:
             raise ConfigError(
                 f"profile {self._profile.name!r} needs the simulated TEE platform",
-                next_step="start the platform service (`ppml-ops doctor tee` names the command)",
+                next_step="start it: ppml-ops services start",
             )
         build_jar()
         installed_tools()  # fail before anything is made

@@ -82,7 +82,7 @@ class PlatformClient:
         except OSError as error:
             raise TransientError(
                 f"the TEE platform at {self._path} does not answer ({error.strerror or type(error).__name__})",
-                next_step="start the platform service (`ppml-ops doctor tee` names the command)",
+                next_step="start it: ppml-ops services start",
             ) from None
         except (ValidationError, ValueError):
             raise _refused("its answer can't be understood") from None

@@ -151,7 +151,9 @@ class Running:
             )
         for line in reversed(outcome.lines):
             if hit := _REFUSAL.match(line):
-                return error_from_exit_code(outcome.exit_code, f"{name}: {hit[1]}", next_step=hit[3] or logs)
+                return error_from_exit_code(
+                    outcome.exit_code, f"{name}: {hit[1]}", next_step=hit[3] or logs, who=hit[2]
+                )
         classes = [hit[1] for line in outcome.lines if (hit := _ERROR_CLASS.match(line))]
         shown = f" with {', '.join(classes[-_MAX_CLASSES:])}" if classes else ""
         return error_from_exit_code(

@@ -78,13 +78,18 @@ def _own_copy(dag: DAG) -> DAG:
     return own
 
 
-def state_of(session: Session, identity: Any) -> str:
-    """Current state of the task instance with this id; "none" for one that has not run."""
+def state_of(session: Session, identity: Any) -> tuple[str, str]:
+    """State of the task instance with this id ("none": has not run), and which one of a mapped task it is."""
     from airflow.models.taskinstance import TaskInstance
 
     session.commit()  # end the transaction, so that what others wrote is seen
-    state = session.scalar(select(TaskInstance.state).where(TaskInstance.id == identity))
-    return str(getattr(state, "value", state) or "none")
+    state, map_index, rendered = session.execute(
+        select(TaskInstance.state, TaskInstance.map_index, TaskInstance._rendered_map_index).where(
+            TaskInstance.id == identity
+        )
+    ).one()
+    index = rendered or ("" if map_index < 0 else f"[{map_index}]")
+    return str(getattr(state, "value", state) or "none"), index
 
 
 def create_run(serialized: Any, run_id: str, conf: dict[str, Any], session: Session) -> None:
