@@ -54,7 +54,7 @@ PARAMS = {
         description="How many files the result has.",
     ),
     "profile": Param(
-        SETTINGS.profile, type="string", enum=profile_names(SETTINGS.home / "profiles"), title="Platform profile",
+        SETTINGS.profile, type="string", enum=profile_names(SETTINGS.home / "profiles"), title="Profile",
         description="Where the job runs and which TEE it attests.",
     ),
     "date": Param(

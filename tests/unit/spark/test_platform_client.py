@@ -56,5 +56,5 @@ def test_refusals_and_strange_answers_are_configuration_errors(tmp_path: Path, a
 
 
 def test_no_platform_is_transient_and_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(TransientError, match="ppml-ops doctor tee"):
+    with pytest.raises(TransientError, match="ppml-ops services start"):
         PlatformClient(tmp_path / "none.sock").status()
