@@ -201,7 +201,7 @@ class Decrypt(OwnerStage):
             expected=(lambda: expect(context["params"], run.day)) if expect else None,
             progress=LogProgress(self.log.info, "opened"),
         )
-        self.log.info("The result lies in %s (only this user may read it)", opened.files[0].parent)
+        self.log.info("The result lies in %s (only this user may read it)", run.plaintext / "result")
         return OpenedHandle(
             rows=opened.summary.rows if opened.summary else None, matches_expected=opened.matches_expected
         )

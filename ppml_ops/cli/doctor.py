@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.table import Table
 
-from ppml_ops.cli.options import AsJson, console, home, show_json
+from ppml_ops.cli.options import AsJson, console, home, plain, show_json
 from ppml_ops.errors import PpmlError
 
 
@@ -35,7 +35,7 @@ def doctor(
         table = Table("part", "what", "", "seen", "to do")
         for finding in findings:
             mark = "[green]ok[/]" if finding.ok else "[red]missing[/]"
-            table.add_row(finding.part, finding.name, mark, finding.seen, finding.remedy)
+            table.add_row(finding.part, finding.name, mark, plain(finding.seen), plain(finding.remedy))
         console().print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.settings import Settings
@@ -28,6 +29,8 @@ def home() -> Path:
     from ppml_ops.lifecycle.run import unwritable
 
     folder = Settings().home
+    if folder.is_dir():
+        return folder
     try:
         return private_dir(folder)
     except OSError as error:
@@ -42,6 +45,11 @@ def console() -> Console:
 def show_json(value: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def plain(text: object) -> Text:
+    """For a table: no markup in data is obeyed, and no control character reaches the terminal."""
+    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text)))
 
 
 def bytes_bar() -> Progress:

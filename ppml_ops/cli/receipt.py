@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ppml_ops.cli.options import AsJson, console, home, show_json
+from ppml_ops.cli.options import AsJson, console, home, plain, show_json
 from ppml_ops.errors import ConfigError
 from ppml_ops.receipts.receipt import Receipt, read_receipt, receipt_files
 
@@ -47,14 +47,14 @@ def _print(receipt: Receipt) -> None:
     out = console()
     out.print("[bold green]PROVEN[/]" if receipt.proven else "[bold red]NOT PROVEN[/]", receipt.digest)
     for name, value in receipt.run.items():
-        out.print(f"  {name:<14}{value}")
+        out.print(f"  {name:<14}{value}", markup=False)
     for problem in receipt.problems:
-        out.print(f"  [red]{problem}[/]")
+        out.print(f"  {problem}", markup=False, style="red")
     table = Table("stage", "outcome", "seconds", "facts")
     for record in receipt.records:
         facts = {name: value for name, value in record.facts.items() if isinstance(value, str | int | bool)}
         text = ", ".join(f"{name}={str(value)[:24]}" for name, value in facts.items())
-        table.add_row(record.name, record.outcome, f"{record.finished - record.started:.2f}", text)
+        table.add_row(record.name, record.outcome, f"{record.finished - record.started:.2f}", plain(text))
     out.print(table)
     if not receipt.zones_isolated:
         out.print("zones not isolated: owner and orchestrator stages ran as the same user")

@@ -103,10 +103,11 @@ def _drive(
     with terminal.status("starting Airflow"), redirected(setup_log):
         from airflow import settings
 
-        from ppml_ops.airflow.headless.database import ensure_database, load_dag
+        from ppml_ops.airflow.headless.database import ensure_database, load_dag, refuse_beside_a_scheduler
         from ppml_ops.airflow.headless.drive import drive, state_of
 
         ensure_database()
+        refuse_beside_a_scheduler()
         dag = load_dag(dag_id)
         assert settings.Session is not None, "importing airflow configures it"
         session = settings.Session()

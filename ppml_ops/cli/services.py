@@ -6,6 +6,7 @@ started it. `<service> serve` writes its endpoint when it is ready and refuses a
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,7 +43,9 @@ def stop_services(home: Path) -> list[str]:
     for name, endpoint in (("key broker", home / "broker"), ("simulated TDX platform", home / "sim")):
         try:
             service = ProcessRecord.of(int(json.loads((endpoint / "endpoint.json").read_bytes())["pid"]))
-            os.kill(service.pid, 15)
+            if b"ppml" not in Path(f"/proc/{service.pid}/cmdline").read_bytes():
+                continue  # left behind by a crash, and the number is somebody else's by now
+            os.kill(service.pid, signal.SIGTERM)
         except (OSError, ValueError, KeyError):
             continue
         deadline = time.monotonic() + _READY_SECONDS

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from ppml_ops.cli.options import plain
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.receipt import Receipt, read_receipt, receipt_files
 from ppml_ops.receipts.records import StageRecord
@@ -123,9 +124,11 @@ def _show_rows(terminal: Console, folder: Path) -> None:
             rows += islice(reader, _FIRST_ROWS - len(rows))
     if not header:
         return
-    table = Table(*header, title="first rows of the result", title_justify="left", title_style="bold")
+    table = Table(title="first rows of the result", title_justify="left", title_style="bold")
+    for name in header:
+        table.add_column(plain(name))
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*map(plain, row))
     terminal.print()
     terminal.print(table if rows else "the result has no rows")
 

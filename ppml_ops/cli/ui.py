@@ -53,6 +53,8 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     out = console()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # end like Ctrl-C, with everything that was started
     try:
         with out.status("starting Airflow"):
             _wait_until_healthy(url, process, log)

@@ -129,14 +129,18 @@ def open_file(
     data_key: bytes,
     associated_data: bytes,
     progress: Progress = lambda _done: None,
+    expected: SealedFile | None = None,
 ) -> int:
     """Open the sealed file `source` into the new file `target` (mode 0600); returns plaintext bytes.
 
     `target` is removed again when any segment does not authenticate: no partial plaintext stays behind.
 
+    Args:
+        expected: length and header that a manifest names; compared with the very file that is opened.
+
     Raises:
         FileExistsError: `target` exists.
-        IntegrityError: not a sealed file, wrong key or data set, or changed in any way.
+        IntegrityError: not a sealed file, not the expected one, wrong key or data set, or changed in any way.
     """
     sealed_fd = os.open(source, os.O_RDONLY)
     try:
@@ -147,7 +151,12 @@ def open_file(
             raise IntegrityError(
                 f"{source.name}: {error}", next_step="restore the file from a good copy"
             ) from None
-        cipher = SegmentCipher(data_key, associated_data, os.pread(sealed_fd, HEADER, 0))
+        header = os.pread(sealed_fd, HEADER, 0)
+        if expected is not None and expected != SealedFile(length, header):
+            raise IntegrityError(
+                f"{source.name} was replaced by another file", next_step="restore the file from a good copy"
+            )
+        cipher = SegmentCipher(data_key, associated_data, header)
         plain_fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
 

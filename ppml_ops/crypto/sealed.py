@@ -121,7 +121,7 @@ class SealedReader(io.RawIOBase):
     def __init__(self, source: BinaryIO, data_key: bytes, associated_data: bytes) -> None:
         super().__init__()
         self._source = source
-        length = source.seek(0, os.SEEK_END)
+        length = self.sealed_length = source.seek(0, os.SEEK_END)
         source.seek(0)
         self._cipher = SegmentCipher(data_key, associated_data, source.read(HEADER))
         try:
@@ -134,6 +134,11 @@ class SealedReader(io.RawIOBase):
         self._sealed = bytearray(SEGMENT)
         self._plain = bytearray(SEGMENT)
         self._load(0)  # a wrong key or data set fails here, not at the first read
+
+    @property
+    def header(self) -> bytes:
+        """The 40 bytes at the start of the file that is being read."""
+        return self._cipher.header
 
     def _load(self, index: int) -> None:
         if index == self._current:

@@ -24,7 +24,7 @@ class Folder:
     def __init__(self, url: str | Path) -> None:
         try:
             self._fs, root = fsspec.core.url_to_fs(str(url))
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise ConfigError(
                 f"can't reach {url}: {error}", next_step="install the fsspec driver for this kind of URL"
             ) from None

@@ -1,5 +1,6 @@
 """Seal plaintext files into a new version of a data set: one part a file, published when all are there."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,9 @@ class Source(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """`.csv` of `people.csv`."""
-        return PurePosixPath(self.name).suffix
+        """`.csv` of `people.csv`; empty when it would not fit a part's name."""
+        suffix = PurePosixPath(self.name).suffix
+        return suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", suffix) else ""
 
 
 def find_sources(url: str) -> list[Source]:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ppml_ops.crypto.parallel import open_file
+from ppml_ops.crypto.parallel import SealedFile, open_file
 from ppml_ops.crypto.sealed import SealedReader
-from ppml_ops.datasets.manifest import Manifest
-from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.datasets.manifest import Manifest, Part
+from ppml_ops.datasets.store import DatasetStore, raise_problems
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
 
@@ -26,11 +26,18 @@ def check_version(store: DatasetStore, manifest: Manifest, data_key: bytes) -> N
 
 @contextmanager
 def open_part(
-    store: DatasetStore, manifest: Manifest, path: str, data_key: bytes
+    store: DatasetStore, manifest: Manifest, part: Part, data_key: bytes
 ) -> Iterator[io.BufferedReader]:
-    """The plaintext of one part, seekable; each segment is authenticated before its bytes are seen."""
-    with store.folder.open_read(path) as source:
+    """The plaintext of one part, seekable; each segment is authenticated before its bytes are seen.
+
+    Raises:
+        IntegrityError: the file is not the one that the manifest names: all parts of a version share a key, so
+            an exchanged one would open as well.
+    """
+    with store.folder.open_read(part.path) as source:
         reader = SealedReader(source, data_key, manifest.dataset.encode())
+        if reader.header.hex() != part.header or reader.sealed_length != part.length:
+            raise_problems(manifest, [f"{part.path} was replaced by another file"])
         yield io.BufferedReader(reader, _CHUNK)
 
 
@@ -60,9 +67,11 @@ def open_version(
             path = hidden / part.path
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if store.folder.is_local:
-                open_file(store.folder.local(part.path), path, data_key, manifest.dataset.encode(), progress)
+                expected = SealedFile(part.length, bytes.fromhex(part.header))
+                source_path = store.folder.local(part.path)
+                open_file(source_path, path, data_key, manifest.dataset.encode(), progress, expected)
             else:
-                with open_part(store, manifest, part.path, data_key) as source, path.open("xb") as sink:
+                with open_part(store, manifest, part, data_key) as source, path.open("xb") as sink:
                     path.chmod(0o600)
                     _copy(source, cast(BinaryIO, sink), progress)
         hidden.rename(target)
@@ -82,7 +91,7 @@ def verify_version(
     """
     check_version(store, manifest, data_key)
     for part in manifest.parts:
-        with open_part(store, manifest, part.path, data_key) as source:
+        with open_part(store, manifest, part, data_key) as source:
             while chunk := source.read(_CHUNK):
                 progress(len(chunk))
     return store.strangers(manifest)

@@ -34,6 +34,7 @@ def attest(run: Run, facts: Facts) -> dict[str, Decision]:
             decisions[node] = broker.appraise(ticket, provider, run.profile.tee)
     every = list(decisions.values())
     facts.update(
+        job_digest=run.records.facts("issue_ticket")["job_digest"],
         allow=all(decision.allow for decision in every),
         simulated=any(decision.simulated for decision in every),
         attested=all(decision.attested for decision in every),

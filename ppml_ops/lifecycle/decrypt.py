@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from ppml_ops.broker.tickets import WriteBinding
-from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir
-from ppml_ops.lifecycle.data_keys import open_data_key
+from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.lifecycle.owner_notes import recall
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import promised_result
+from ppml_ops.lifecycle.tickets import keeps_promise, promised_result
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.rows import RowSummary, summarise_csv
 
@@ -47,14 +45,16 @@ def decrypt(
     promised = promised_result(run, recall(run, "ticket", "issue_ticket"))
     store = run.dataset(promised.dataset)
     manifest = store.read(int(merged["version"]))
-    if manifest.digest != merged["manifest_digest"] or not _keeps(manifest, promised):
+    if manifest.digest != merged["manifest_digest"] or not keeps_promise(manifest, promised):
         raise IntegrityError(
             f"version {manifest.version} of {manifest.dataset} is not the result of this run's job",
             next_step="restore the data set from a good copy, or clear `submit`",
         )
     target = private_dir(run.plaintext) / "result"
     shutil.rmtree(target, ignore_errors=True)  # of an earlier try; it can be opened again at any time
-    files = open_version(store, manifest, open_data_key(run.home, manifest), target, progress)
+    files = open_version(
+        store, manifest, unwrap_first(run.home, promised.wraps, promised.dataset), target, progress
+    )
     summary = summarise_csv(_texts(files), columns) if columns and _is_csv(files) else None
     wanted = expected() if expected and summary else None
     facts.update(
@@ -72,17 +72,6 @@ def decrypt(
             next_step="do not use the result; compare the workload with the expectation",
         )
     return Opened(files, summary, facts["matches_expected"])
-
-
-def _keeps(manifest: Manifest, promised: WriteBinding) -> bool:
-    """The manifest is what the owner's own ticket allows: an older result of anybody's is not.
-
-    `previous` may differ: a job that writes several times publishes several versions, each after the other.
-    """
-    document = manifest.document()
-    return manifest.version >= promised.version and all(
-        document[name] == value for name, value in promised.manifest.items() if name != "previous"
-    )
 
 
 def _is_csv(files: Sequence[Path]) -> bool:

@@ -17,6 +17,7 @@ def distribute(
         IntegrityError: the storage does not hold what the ticket was signed for, or a copy differs.
     """
     tables = place_inputs(run, progress)
+    facts["inputs"] = run.records.facts("issue_ticket")["inputs"]
     facts["nodes"] = {
         node: [dict(zip(("path", "length", "sha256"), line, strict=True)) for line in table]
         for node, table in tables.items()

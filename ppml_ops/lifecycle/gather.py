@@ -6,6 +6,7 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import collect
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.run import Run
+from ppml_ops.lifecycle.tickets import keeps_promise, read_ticket, written_by
 from ppml_ops.receipts.records import Facts
 
 
@@ -25,7 +26,8 @@ def result_manifest(run: Run) -> Manifest:
     number = str(done["generation"]).rpartition("-g")[2]
     driver = run.on_node(str(done["nodes"][0]), f"g{number}/{done['dataset']}")
     manifest = DatasetStore(driver).read(int(done["version"]))
-    if manifest.digest != done["manifest_digest"]:
+    promised = written_by(read_ticket(run, str(done["ticket"])))
+    if manifest.digest != done["manifest_digest"] or not keeps_promise(manifest, promised):
         raise IntegrityError(
             f"the result manifest on node {done['nodes'][0]} is not the one that the job published",
             next_step="clear `submit` to run the job again",

@@ -22,7 +22,7 @@ from ppml_ops.lifecycle.generate_key import key_of
 from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.policies import ensure_policy
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import owner_key_file, read_ticket, ticket_path
+from ppml_ops.lifecycle.tickets import owner_key_file, read_ticket, ticket_path, written_by
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob
 
@@ -72,7 +72,7 @@ def issue_ticket(
     """
     write_private(run.job_file, job.canonical())
     reads = [item.dataset for item in job.datasets if item.mode == "read"]
-    bindings = [_read_binding(run, dataset) for dataset in reads]
+    bindings = [_read_binding(run, dataset, key_service) for dataset in reads]
     claims = _spent(run) if job_is_done else None
     claims = claims or _current(run, job, bindings)
     if claims is None:
@@ -84,13 +84,13 @@ def issue_ticket(
         expires=claims.exp,
         application=str(application),
         result=job.written[0],
-        version=_write_binding(claims).version,
+        version=written_by(claims).version,
         inputs={binding.dataset: binding.manifest_digest for binding in bindings},
     )
     return claims.jti
 
 
-def _read_binding(run: Run, dataset: str) -> ReadBinding:
+def _read_binding(run: Run, dataset: str, key_service: str) -> ReadBinding:
     """Exactly the version that encrypt_upload sealed or verified; not what lies there as the newest."""
     sealed = recall(run, "sealed", "encrypt_upload")
     store = run.dataset(dataset)
@@ -100,7 +100,7 @@ def _read_binding(run: Run, dataset: str) -> ReadBinding:
             f"version {manifest.version} of {dataset} is not the one that encrypt_upload left there",
             next_step="restore the data set from a good copy, or clear `encrypt_upload`",
         )
-    check_version(store, manifest, open_data_key(run.home, manifest))
+    check_version(store, manifest, open_data_key(run.home, manifest, key_of(key_service, dataset)))
     return ReadBinding(
         dataset=dataset,
         version=manifest.version,
@@ -108,10 +108,6 @@ def _read_binding(run: Run, dataset: str) -> ReadBinding:
         data_key_id=manifest.data_key_id,
         wraps=list(manifest.wraps),
     )
-
-
-def _write_binding(claims: TicketClaims) -> WriteBinding:
-    return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
 
 
 def _spent(run: Run) -> TicketClaims | None:
@@ -133,7 +129,7 @@ def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClai
     if retired is not None and retired.facts.get("ticket") == jti:
         return None
     claims = read_ticket(run, jti)
-    output = _write_binding(claims)
+    output = written_by(claims)
     fits = (
         claims.job_digest == job.job_digest
         and claims.exp > time.time() + LIFETIME_SECONDS / 2
@@ -189,5 +185,7 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
     )
     path = ticket_path(run, claims.jti)
     private_dir(path.parent)
+    for former in path.parent.glob("*.jws"):  # a run has one living ticket
+        broker.revoke_ticket(former.stem)
     write_private(path, sign_ticket(claims, owner).encode())
     return claims

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.crypto.sealed import SealedReader
 from ppml_ops.errors import DataError
 from ppml_ops.keys.service import key_service_for
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import read_ticket
+from ppml_ops.lifecycle.tickets import read_ticket, written_by
 
 LOGS = "_logs"
 
@@ -34,7 +33,7 @@ def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
     """
     found = False
     for generation in generations(run):
-        output = next(b for b in read_ticket(run, generation.ticket).datasets if isinstance(b, WriteBinding))
+        output = written_by(read_ticket(run, generation.ticket))
         folder = run.dataset(output.dataset).folder
         name = f"{LOGS}/{generation.name}.log"
         if f"{generation.name}.log" not in folder.names(LOGS):

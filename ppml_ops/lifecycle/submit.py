@@ -4,7 +4,9 @@ A retry adopts a generation that lives or has ended well under the current ticke
 dead does a new one begin.
 """
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,18 +14,26 @@ from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.errors import IntegrityError, PpmlError, TransientError
 from ppml_ops.files import file_lock
 from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
 from ppml_ops.lifecycle.distribute import place_inputs
 from ppml_ops.lifecycle.generations import Generation, begin, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import current_ticket, read_ticket, ticket_path
+from ppml_ops.lifecycle.tickets import (
+    current_ticket,
+    keeps_promise,
+    read_ticket,
+    ticket_path,
+    written_by,
+)
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import SparkJob, parse_job
 from ppml_ops.spark.launcher import LocalLauncher
 from ppml_ops.spark.placement import Base, Binding, Placement
-from ppml_ops.spark.running import Running
+from ppml_ops.spark.process import kill_tree
+from ppml_ops.spark.running import EXIT, Running
 
 
 class Submitted(NamedTuple):
@@ -51,10 +61,12 @@ def submit(
 
     Raises:
         ConfigError: attest has not finished in this run; setting its state by hand is no verdict.
+        IntegrityError: what lies on the node afterwards is not what the ticket lets the job write.
         PpmlError: as the job ended: denied, integrity, configuration, workload, transient.
     """
     run.records.facts("attest")
     jti = current_ticket(run)
+    promised = written_by(read_ticket(run, jti))
     job = parse_job(run.job_file.read_bytes())
     place_inputs(run, lambda _done: None)
     launcher = LocalLauncher(
@@ -70,26 +82,34 @@ def submit(
     started(running)
     try:
         outcome = running.wait()
-    finally:
-        keep_sealed_logs(run, job.written[0])
-        facts["application"] = running.outcome.application_id if running.outcome else None
-        _record_releases(run, jti, facts)
-    dataset = job.written[0]
-    manifest = DatasetStore(Folder(_base_uri(placement, dataset))).read()
+    except PpmlError:
+        with suppress(PpmlError, OSError):  # the job's own failure is the one to show
+            _after_the_job(run, running, promised.dataset, facts)
+        raise
+    _after_the_job(run, running, promised.dataset, facts)
+    manifest = DatasetStore(Folder(_base_uri(placement, promised.dataset))).read()
+    if not keeps_promise(manifest, promised):
+        raise IntegrityError(
+            f"what lies on node {run.profile.nodes[0]} is not the result that the ticket lets the job write",
+            next_step="find out who writes to the node's folder, then clear `submit`",
+            who="the operator",
+        )
     facts.update(
-        dataset=dataset,
+        dataset=promised.dataset,
         version=manifest.version,
         manifest_digest=manifest.digest,
         parts=len(manifest.parts),
         nodes=list(run.profile.nodes),
         seconds=round(outcome.seconds, 3),
     )
-    return Submitted(generation.name, generation.number, dataset, manifest, run.profile.nodes)
+    return Submitted(generation.name, generation.number, promised.dataset, manifest, run.profile.nodes)
 
 
-def _record_releases(run: Run, jti: str, facts: Facts) -> None:
-    """What the broker signed about its releases to this ticket: digests, and the measurements of the last."""
-    records = broker_client(run.home).releases(jti)
+def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> None:
+    """Keep the sealed logs, and what the broker signed about its releases to this ticket."""
+    keep_sealed_logs(run, dataset)
+    facts["application"] = running.outcome.application_id if running.outcome else None
+    records = broker_client(run.home).releases(str(facts["ticket"]))
     facts["releases"] = [record.digest for record in records]
     if records:
         facts["measurements"] = records[-1].body.get("measurements")
@@ -97,22 +117,28 @@ def _record_releases(run: Run, jti: str, facts: Facts) -> None:
 
 
 def _adopt_or_begin(run: Run, jti: str) -> tuple[Generation, bool]:
+    """The last generation if it lives or has ended well under this ticket; else a new one, the others ended."""
     former = generations(run)
-    if former and former[-1].ticket == jti and (former[-1].alive or _published(former[-1])):
+    if former and former[-1].ticket == jti and (former[-1].alive or _succeeded(former[-1])):
         return former[-1], True
+    for generation in former:
+        if generation.process is not None and not kill_tree(generation.process):
+            raise TransientError(
+                f"processes of generation {generation.name} are still alive, and there must not be two drivers",
+                next_step="end them by hand",
+            )
     return begin(run, jti), False
 
 
-def _published(generation: Generation) -> bool:
-    """It has ended and its result still lies on the first node."""
-    if generation.process is None:
-        return False
-    output = next(
-        b for b in read_ticket(generation.run, generation.ticket).datasets if isinstance(b, WriteBinding)
-    )
-    first = generation.run.profile.nodes[0]
-    base = generation.run.on_node(first, f"g{generation.number}/{output.dataset}")
-    return output.version in DatasetStore(base).versions()
+def _succeeded(generation: Generation) -> bool:
+    """It ended with exit code 0 and its result still lies on the first node."""
+    with suppress(OSError, ValueError, KeyError):
+        if json.loads((generation.folder / EXIT).read_bytes())["exit_code"] == 0:
+            output = written_by(read_ticket(generation.run, generation.ticket))
+            first = generation.run.profile.nodes[0]
+            base = generation.run.on_node(first, f"g{generation.number}/{output.dataset}")
+            return output.version in DatasetStore(base).versions()
+    return False
 
 
 def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:

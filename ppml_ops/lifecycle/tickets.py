@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from ppml_ops.broker.jose import verify_compact
 from ppml_ops.broker.tickets import TICKET_TYPE, TicketClaims, WriteBinding, owner_key
+from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.run import Run
 
@@ -60,7 +61,23 @@ def promised_result(run: Run, jti: str) -> WriteBinding:
         raise _damaged(run, jti) from None
     if claims.jti != jti or claims.run_key != run.key:
         raise _damaged(run, jti)
+    return written_by(claims)
+
+
+def written_by(claims: TicketClaims) -> WriteBinding:
+    """What a ticket lets its job write."""
     return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
+
+
+def keeps_promise(manifest: Manifest, promised: WriteBinding) -> bool:
+    """The manifest is what the ticket allows to be written; an older result, of anybody's, is not.
+
+    `previous` may differ: a job that writes several times publishes several versions, each after the other.
+    """
+    document = manifest.document()
+    return manifest.version >= promised.version and all(
+        document.get(name) == value for name, value in promised.manifest.items() if name != "previous"
+    )
 
 
 def _damaged(run: Run, jti: str) -> IntegrityError:

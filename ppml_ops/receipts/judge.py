@@ -48,7 +48,7 @@ def judge(records: Mapping[str, StageRecord], stages: Sequence[str] = STAGES) ->
         ]
     if problems:
         return problems
-    return [*_ticket(records), *_result(records), *_nodes(records), *_verdict(records)]
+    return [*_ticket(records), *_input(records), *_result(records), *_nodes(records), *_verdict(records)]
 
 
 def _ticket(records: Mapping[str, StageRecord]) -> list[str]:
@@ -62,6 +62,22 @@ def _ticket(records: Mapping[str, StageRecord]) -> list[str]:
             or (record.stage in _CLEANING and record.finished < issued.started)
         )
     ]
+
+
+def _input(records: Mapping[str, StageRecord]) -> list[str]:
+    """A clear may leave distribute and attest as they were, but only for the ticket's own input and job."""
+    issued = records["issue_ticket"].facts
+    inputs = issued.get("inputs")
+    sealed = records["encrypt_upload"].facts
+    problems = []
+    if not isinstance(inputs, dict) or sealed.get("manifest_digest") not in inputs.values():
+        problems.append("the ticket is for another input than encrypt_upload left: clear it")
+    if records["distribute"].facts.get("inputs") != inputs:
+        problems.append("distribute placed another input than the ticket's: its record is stale, clear it")
+    for stage in ("attest", "submit"):
+        if records[stage].facts.get("job_digest") != issued.get("job_digest"):
+            problems.append(f"{stage} was of another job than the ticket's: its record is stale, clear it")
+    return problems
 
 
 def _result(records: Mapping[str, StageRecord]) -> list[str]:

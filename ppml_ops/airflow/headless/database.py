@@ -16,6 +16,23 @@ def ensure_database() -> None:
         initdb()
 
 
+def refuse_beside_a_scheduler() -> None:
+    """A scheduler on this database would run the tasks of a headless run as well.
+
+    Raises:
+        ConfigError: one is alive.
+    """
+    from airflow.jobs.job import most_recent_job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    job = most_recent_job(SchedulerJobRunner.job_type)
+    if job is not None and job.is_alive():
+        raise ConfigError(
+            "an Airflow scheduler runs on this state folder, and two drivers would run every task twice",
+            next_step="trigger the DAG in its web UI, or end that Airflow first",
+        )
+
+
 def load_dag(dag_id: str) -> DAG:
     """Parse the DAG folder, write what it holds to the database, and return one DAG of it.
 

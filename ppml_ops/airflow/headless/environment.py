@@ -10,7 +10,9 @@ _BACKEND = "ppml_ops.airflow.xcom.GuardedXCom"
 
 
 def configure(home: Path, dags_folder: Path, plugins_folder: Path | None = None) -> Path:
-    """Point Airflow at `<home>/airflow`; returns that folder. Variables that the user has set stay.
+    """Point Airflow at `<home>/airflow` and a database there; returns that folder.
+
+    Other Airflow settings that the user has made stay.
 
     Files are made with mode 0600: Airflow's own defaults leave database and logs readable to all.
 
@@ -21,9 +23,10 @@ def configure(home: Path, dags_folder: Path, plugins_folder: Path | None = None)
         raise RuntimeError("Airflow must be configured before it is imported")
     os.umask(0o077)
     airflow_home = private_dir(home / "airflow")
-    os.environ["PPML_OPS_HOME"] = str(home)
+    os.environ |= {"PPML_OPS_HOME": str(home), "AIRFLOW_HOME": str(airflow_home)}
+    for name in [name for name in os.environ if name.startswith("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")]:
+        del os.environ[name]  # runs are driven in a database of our own, never in one that matters
     defaults = {
-        "AIRFLOW_HOME": airflow_home,
         "AIRFLOW__CORE__DAGS_FOLDER": dags_folder,
         "AIRFLOW__CORE__PLUGINS_FOLDER": plugins_folder or airflow_home / "plugins",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

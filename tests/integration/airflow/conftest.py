@@ -11,7 +11,7 @@ import pytest
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 
-TICKET, DIGEST = "a" * 32, "d" * 64
+TICKET, DIGEST, JOB = "a" * 32, "d" * 64, "f" * 96
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ class Stages:
 
         self.ran.append(operator.stage)
         self.instead.get(operator.stage, lambda: None)()
-        facts.update(ticket=self.ticket, manifest_digest=DIGEST)
+        facts.update(ticket=self.ticket, manifest_digest=DIGEST, job_digest=JOB, inputs={"people": DIGEST})
         if operator.stage == "attest":
             facts["allow"] = True
         if operator.stage == "submit":

@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ppml_sim.collateral import make_collateral
-from ppml_sim.faults import NONE, Faults
-from ppml_sim.pki import Pki, make_pki
-from ppml_sim.quote import EnclaveMeasurements, TdMeasurements, sgx_quote, tdx_quote
 
 from ppml_ops.attestation.appraise import appraise
 from ppml_ops.attestation.claims import Claims
@@ -18,6 +14,10 @@ from ppml_ops.attestation.collateral import Collateral
 from ppml_ops.attestation.evidence import Evidence
 from ppml_ops.attestation.measure import JOB_EVENT, JOB_IMR, RUNNER_EVENT, Event, encode_event_log, replay
 from ppml_ops.attestation.trust import TrustDomain
+from ppml_sim.collateral import make_collateral
+from ppml_sim.faults import NONE, Faults
+from ppml_sim.pki import Pki, make_pki
+from ppml_sim.quote import EnclaveMeasurements, TdMeasurements, sgx_quote, tdx_quote
 
 QUOTES = Path(__file__).parents[2] / "data" / "quotes"
 NOW = 1_790_000_000

@@ -1,7 +1,6 @@
 """What appraisal adds to the verifier: freshness, event log, and the border between simulated and real."""
 
 import pytest
-from ppml_sim.faults import Faults
 
 from ppml_ops.attestation import trust
 from ppml_ops.attestation.errors import EventLogError, MarkerError, ReportDataError, UntrustedChainError
@@ -16,6 +15,7 @@ from ppml_ops.attestation.measure import (
 )
 from ppml_ops.attestation.trust import TrustDomain
 from ppml_ops.errors import ConfigError
+from ppml_sim.faults import Faults
 
 
 def event(name, digit, imr=3):

@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-from ppml_sim.faults import Faults
 
 from ppml_ops.attestation import errors as e
 from ppml_ops.attestation.collateral import Collateral
@@ -12,6 +11,7 @@ from ppml_ops.attestation.errors import refusal
 from ppml_ops.attestation.evidence import Evidence
 from ppml_ops.attestation.trust import TrustDomain
 from ppml_ops.errors import DeniedError, TransientError
+from ppml_sim.faults import Faults
 
 SIGNATURE = 48 + 584 + 4
 KEY = SIGNATURE + 64

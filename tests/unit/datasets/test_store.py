@@ -29,7 +29,7 @@ def test_opens_to_what_was_sealed(sealed: Sealed, tmp_path: Path) -> None:
     assert sum(done) == sum(map(len, plain.values()))
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in paths)
     assert verify_version(store, manifest, KEY) == []
-    with open_part(store, manifest, manifest.parts[2].path, KEY) as part:
+    with open_part(store, manifest, manifest.parts[2], KEY) as part:
         part.seek(1_500_000)
         assert part.read(5) == plain[manifest.parts[2].path][1_500_000:1_500_005]
 
@@ -68,6 +68,19 @@ def test_damaged_parts_are_named_and_nothing_is_opened(sealed: Sealed, tmp_path:
     with pytest.raises(IntegrityError):
         verify_version(store, manifest, key)
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_part_exchanged_after_the_check_is_found(
+    sealed: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All parts open under one key, so a copy of part 0 in place of part 2 has no wrong tag."""
+    store, manifest, _ = sealed
+    monkeypatch.setattr(DatasetStore, "check_parts", lambda *_: None)
+    overwrite(store.folder, manifest.parts[2].path, store.folder.read(manifest.parts[0].path, 1 << 22))
+    with pytest.raises(IntegrityError, match="replaced"):
+        open_version(store, manifest, KEY, tmp_path / "out")
+    with pytest.raises(IntegrityError, match="replaced"):
+        verify_version(store, manifest, KEY)
 
 
 def test_strangers_are_reported_by_verify(sealed: Sealed) -> None:

@@ -7,12 +7,14 @@ import pytest
 from ppml_ops.receipts.judge import STAGES, judge
 from ppml_ops.receipts.records import Failure, StageRecord
 
-TICKET, DIGEST = "a" * 32, "d" * 64
+TICKET, DIGEST, INPUT, JOB = "a" * 32, "d" * 64, "e" * 64, "f" * 96
 OF_RESULT: dict[str, Any] = {"ticket": TICKET, "manifest_digest": DIGEST}
 FACTS: dict[str, dict[str, Any]] = {
-    "issue_ticket": {"ticket": TICKET},
-    "attest": {"allow": True},
-    "submit": OF_RESULT | {"nodes": ["node-a", "node-b"], "releases": ["r"]},
+    "encrypt_upload": {"manifest_digest": INPUT},
+    "issue_ticket": {"ticket": TICKET, "job_digest": JOB, "inputs": {"people": INPUT}},
+    "distribute": {"inputs": {"people": INPUT}},
+    "attest": {"allow": True, "job_digest": JOB},
+    "submit": OF_RESULT | {"job_digest": JOB, "nodes": ["node-a", "node-b"], "releases": ["r"]},
     "gather@node-a": OF_RESULT,
     "gather@node-b": OF_RESULT,
     "merge": OF_RESULT,
@@ -87,6 +89,12 @@ def test_cleaning_older_than_the_ticket_is_stale() -> None:
         ("submit", {"nodes": ["node-a", "node-b", "node-c"]}),
         ("submit", {"releases": []}),
         ("submit", {"manifest_digest": None}),
+        ("encrypt_upload", {"manifest_digest": "0" * 64}),
+        ("issue_ticket", {"ticket": TICKET, "inputs": {}}),
+        ("issue_ticket", {"ticket": TICKET, "job_digest": "0" * 96}),
+        ("distribute", {"inputs": {"people": "0" * 64}}),
+        ("attest", {"job_digest": "0" * 96}),
+        ("submit", {"job_digest": "0" * 96}),
         ("attest", {"allow": False}),
         ("attest", {"allow": "yes"}),
         ("decrypt", {"matches_expected": False}),

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ppml_sim import service
-from ppml_sim.platform import Platform
 
 from ppml_ops.attestation.unix_socket import request_line
 from ppml_ops.canonical import canonical_json
+from ppml_sim import service
+from ppml_sim.platform import Platform
 
 
 def ask(path: Path | str, **request: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from ppml_sim import peers
 from ppml_sim.peers import Process, descends_from
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import dcap_qvl
 import pytest
+
+from ppml_ops.attestation.trust import SIMULATED_ORGANIZATION, SIMULATED_USER_DATA
 from ppml_sim.collateral import make_collateral
 from ppml_sim.faults import Faults
 from ppml_sim.pki import CPU_SVN, PCE_SVN, make_pki
 from ppml_sim.quote import EnclaveMeasurements, TdMeasurements, sgx_quote, tdx_quote
-
-from ppml_ops.attestation.trust import SIMULATED_ORGANIZATION, SIMULATED_USER_DATA
 
 SEED = bytes(32)
 NOW = 1_790_000_000

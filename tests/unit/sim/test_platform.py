@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ppml_sim import service
-from ppml_sim.platform import REFRESH_SECONDS, Platform
 
 from ppml_ops.attestation.appraise import appraise
 from ppml_ops.attestation.collateral import Collateral
@@ -22,6 +20,8 @@ from ppml_ops.attestation.measure import measured_job_digest, runner_digest
 from ppml_ops.attestation.socket_device import SocketProvider
 from ppml_ops.attestation.trust import TrustDomain
 from ppml_ops.canonical import b64e
+from ppml_sim import service
+from ppml_sim.platform import REFRESH_SECONDS, Platform
 
 ASKED = bytes(range(64))
 ASK = """
