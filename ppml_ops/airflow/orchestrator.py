@@ -1,6 +1,7 @@
 """Operators of the orchestrator zone: handles, digests, tickets, ciphertext; no key, no plaintext."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Context
@@ -98,6 +99,7 @@ class Submit(OrchestratorStage):
     """Run the Spark job in the TEE; returns one handle for each node that may hold parts of the result."""
 
     stage = "submit"
+    time_limit = timedelta(hours=25)  # the profile's own limit of a job is a day at most
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -31,6 +31,8 @@ class StageOperator(BaseOperator):
 
     stage: ClassVar[str]
     zone: ClassVar[Zone]
+    #: A stage that hangs must not hold a run for ever.
+    time_limit: ClassVar[timedelta] = timedelta(hours=6)
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("retries", 2)
@@ -39,6 +41,7 @@ class StageOperator(BaseOperator):
         kwargs.setdefault("retry_exponential_backoff", 2.0)
         kwargs.setdefault("max_retry_delay", timedelta(minutes=10))
         kwargs.setdefault("queue", self.zone)
+        kwargs.setdefault("execution_timeout", self.time_limit)
         super().__init__(**kwargs)
 
     @property

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,10 @@ def run(
 ) -> None:
     """Run a DAG headless; exit 0 only when the run succeeded."""
     conf = parse_assignments(assignments or [])
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_.~:+-]{1,250}", run_id):
+        raise ConfigError(
+            f"{run_id[:80]!r} is not a run id", next_step="use up to 250 letters, digits and any of _ . ~ : + -"
+        )
     conf |= {key: value for key, value in (("date", date), ("rows", rows)) if value is not None}
     state = home()
     wanted = run_id or f"cli__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
