@@ -17,7 +17,7 @@ from ppml_ops.datasets.seal import Source, find_sources, seal_sources
 from ppml_ops.datasets.store import VersionTakenError
 from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
-from ppml_ops.errors import DataError, IntegrityError
+from ppml_ops.errors import DataError
 from ppml_ops.files import private_dir
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.data_keys import open_data_key
@@ -70,16 +70,13 @@ class Upload:
         return sha256_hex(canonical_json({"dataset": self.dataset, "table": self.table, **spec}))
 
     def _existing(self, spec: dict[str, Any]) -> Manifest | None:
-        """The newest version if it was made from the same input and is whole."""
+        """The newest version if it was made from the same input, verified with its key."""
         store = self.run.dataset(self.dataset)
         latest = store.latest()
         if latest is None or latest.producer.spec != self._spec_digest(spec):
             return None
-        try:
-            key = open_data_key(self.run.home, latest, key_of(self.key_service, self.dataset))
-            check_version(store, latest, key)
-        except IntegrityError:
-            return None  # damaged: the same input can be sealed again as a new version
+        key = open_data_key(self.run.home, latest, key_of(self.key_service, self.dataset))
+        check_version(store, latest, key)  # damage is for the owner to look at, not to be sealed over
         return latest
 
     def _seal_or_reuse(self, spec: dict[str, Any], sources: Sequence[Source]) -> Manifest:
@@ -119,6 +116,7 @@ def encrypt_upload(
 
     Raises:
         DataError: no input, an empty file, or a missing column; nothing was published.
+        IntegrityError: an existing version of this input is damaged.
     """
     if source:
         manifest = upload.from_source(source)
