@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -30,7 +31,9 @@ JOB_EVENT: Final = "ppml-ops/job"
 JOB_IMR: Final = 3
 RTMR_START: Final = bytes(48)
 
-_RUNNER_SUFFIXES = (".py", ".java")
+#: Extension modules and stray bytecode too: Python would run them in the place of sources.
+_RUNNER_SUFFIXES = (".py", ".java", ".so", ".pyc")
+_JARS = "share/ppml-ops/ppml-ops-spark-*.jar"
 
 
 class Event(BaseModel):
@@ -60,9 +63,21 @@ def code_digest(path: Path) -> str:
 
 
 def runner_digest() -> str:
-    """SHA-384 over path and content of the installed package's Python and Java sources; 96 hex digits."""
+    """SHA-384 over path and content of all code of the installed package, Spark jars included; 96 hex digits.
+
+    Not the `__pycache__` folders: whoever runs the package in a TEE starts Python with another place for
+    bytecode (`-X pycache_prefix`). The jars are those under this interpreter's `sys.prefix`, so they must be
+    built (`python -m ppml_ops.spark.jvm.build`) before anyone asks for this digest.
+    """
     root = Path(ppml_ops.__file__).resolve().parent
-    return _folder_digest(root, lambda name: name.endswith(_RUNNER_SUFFIXES), "sha384")
+    sources = _folder_digest(root, _is_runner_code, "sha384")
+    prefix = Path(sys.prefix).resolve()
+    jars = [f"{jar.name}\0{_file_digest(jar, prefix, 'sha384')[0]}\n" for jar in sorted(prefix.glob(_JARS))]
+    return sha384_hex("".join([f"{sources}\n", *jars]).encode())
+
+
+def _is_runner_code(path: str) -> bool:
+    return path.endswith(_RUNNER_SUFFIXES) and not ("__pycache__/" in path and path.endswith(".pyc"))
 
 
 def measured_job_digest(job_json: bytes, code_path: Path) -> str:
@@ -165,8 +180,9 @@ def _walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[bytes]:
             if (here / name).is_symlink():
                 raise _bad_code(f"{name!r} is a link to a folder")
         for name in names:
-            if wanted(name):
-                yield os.fsencode((here / name).relative_to(root).as_posix())
+            path = (here / name).relative_to(root).as_posix()
+            if wanted(path):
+                yield os.fsencode(path)
 
 
 def _raise(error: OSError) -> NoReturn:

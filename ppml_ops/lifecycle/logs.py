@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
+from ppml_ops.crypto.layout import HEADER, SEGMENT
 from ppml_ops.crypto.sealed import SealedReader
-from ppml_ops.errors import DataError
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.errors import DataError, IntegrityError
 from ppml_ops.keys.service import key_service_for
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import read_ticket, written_by
+from ppml_ops.spark.sealedlog import log_pieces
 
 LOGS = "_logs"
+CUT = b"[cut by a kill]\n"
 
 
 def keep_sealed_logs(run: Run, dataset: str) -> None:
@@ -27,25 +31,44 @@ def keep_sealed_logs(run: Run, dataset: str) -> None:
 def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
     """Name and plaintext of each sealed log of the run, in pieces, oldest generation first (owner zone).
 
+    A process that was killed leaves the file that it was writing without an end; `CUT` stands for its text.
+
     Raises:
         DataError: there is none.
+        IntegrityError: a file was changed.
         PpmlError: its key can't be had.
     """
     found = False
     for generation in generations(run):
         output = written_by(read_ticket(run, generation.ticket))
         folder = run.dataset(output.dataset).folder
-        name = f"{LOGS}/{generation.name}.log"
-        if f"{generation.name}.log" not in folder.names(LOGS):
+        names = log_pieces(folder.names(LOGS), generation.name)
+        if not names:
             continue
         found = True
         wrap = output.wraps[0]
         key = key_service_for(wrap.ref, home=run.home).unwrap(wrap, output.dataset)
-        with folder.open_read(name) as source:
-            reader = SealedReader(source, key, output.dataset.encode())
-            while piece := reader.read(1 << 20):
-                yield generation.name, piece
+        for name in names:
+            try:
+                for piece in _opened(folder, f"{LOGS}/{name}", key, output.dataset):
+                    yield generation.name, piece
+            except IntegrityError:
+                if name != names[-1] or not _has_no_end(folder.size(f"{LOGS}/{name}")):
+                    raise
+                yield generation.name, CUT
     if not found:
         raise DataError(
             f"run {run.key} has no sealed log", next_step="check the run key; a job that never started has none"
         )
+
+
+def _opened(folder: Folder, path: str, key: bytes, dataset: str) -> Iterator[bytes]:
+    with folder.open_read(path) as source:
+        reader = SealedReader(source, key, dataset.encode())
+        while piece := reader.read(1 << 20):
+            yield piece
+
+
+def _has_no_end(length: int) -> bool:
+    """Whether a sealed file of this length may be one that a killed process left: nothing, or full segments."""
+    return length <= HEADER or length % SEGMENT == 0

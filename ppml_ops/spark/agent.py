@@ -43,11 +43,16 @@ def read_config(path: Path) -> AgentConfig:
         ) from None
 
 
-def check_measurement(config: AgentConfig, ticket: str) -> None:
+def check_measurement(config: AgentConfig, ticket: str, job_digest: str | None = None) -> None:
     """Compare what lies here with what the owner signed, before anyone is asked for a key.
 
-    The broker checks the ticket's signature and compares the digest in the evidence; this only says early and
-    clearly what has changed.
+    The broker checks the ticket's signature and compares the digest in the evidence; of files this only says
+    early and clearly what has changed.
+
+    Args:
+        config: says where job and code lie.
+        ticket: compact JWS.
+        job_digest: of the job as the caller has read it before, which may differ from what lies there now.
 
     Raises:
         DeniedError: code or job differ from the ticket's, or the ticket can't be read.
@@ -56,23 +61,29 @@ def check_measurement(config: AgentConfig, ticket: str) -> None:
     from ppml_ops.attestation.measure import MAX_JOB_BYTES, measured_job_digest
 
     wanted = _claims(ticket).get("job_digest")
-    measured = measured_job_digest(_read(Path(config.job), MAX_JOB_BYTES), Path(config.code))
-    if wanted != measured:
+    measured = {measured_job_digest(_read(Path(config.job), MAX_JOB_BYTES), Path(config.code))}
+    if job_digest is not None:
+        measured.add(job_digest)
+    if measured != {wanted}:
         raise DeniedError(
             f"the code or job at {config.code} is not what the ticket was signed for: "
-            f"ticket {str(wanted)[:96]}, measured {measured}",
+            f"ticket {str(wanted)[:96]}, measured {', '.join(sorted(measured))}",
             next_step="issue a new ticket if the change is meant, else bring the signed code back",
         )
 
 
-def release(config: AgentConfig) -> "KeyBundle":
+def release(config: AgentConfig, job_digest: str | None = None) -> "KeyBundle":
     """The job's keys from the broker, against evidence of this process's TEE.
+
+    Args:
+        config: what agent.json says.
+        job_digest: see `check_measurement`.
 
     Raises:
         DeniedError, IntegrityError, ConfigError, TransientError
     """
     ticket = _read(Path(config.ticket), MAX_TICKET_BYTES).decode("ascii", "replace").strip()
-    check_measurement(config, ticket)
+    check_measurement(config, ticket, job_digest)
     from ppml_ops.attestation.evidence import provider_for
     from ppml_ops.broker.client import BrokerClient
 

@@ -22,7 +22,6 @@ ALLOWED_NAMES = frozenset(
         "spark.memory.fraction",
         "spark.memory.storageFraction",
         "spark.network.timeout",
-        "spark.python.worker.memory",
         "spark.python.worker.reuse",
         "spark.rdd.compress",
         "spark.reducer.maxSizeInFlight",
@@ -101,7 +100,8 @@ _REASONS = tuple(
             _CODE,
         ),
         (
-            r"^spark\.(eventlog|history|ui|metrics|log|redaction)|checkpoint|warehouse|\.dir$|spark\.local\.",
+            r"^spark\.(eventlog|history|ui|metrics|log|redaction)|checkpoint|warehouse|\.dir$|spark\.local\.|"
+            r"^spark\.python\.worker\.memory$",
             _LEAK,
         ),
         (r"^spark\.(authenticate|ssl|network\.crypto|io\.(encryption|crypto)|acls|admin)", _SHIELD),

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,12 @@ from ppml_ops.spark.agent import one_line, read_config, release
 from ppml_ops.spark.conditions import error_conditions
 from ppml_ops.spark.job import MAX_JOB_BYTES, SparkJob, parse_job
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, LifeCycle, exit_code, printable
-from ppml_ops.spark.placement import AgentConfig, Binding
+from ppml_ops.spark.placement import AgentConfig, Binding, PlatformDevice, SocketDevice
+from ppml_ops.spark.platform_client import PlatformClient
 from ppml_ops.spark.process import ProcessRecord, adopt_orphans
 from ppml_ops.spark.profiles import Profile
-from ppml_ops.spark.render import LOG4J, Submission, Tools, render_local, script_path
+from ppml_ops.spark.render import LOG4J, Submission, Tools, render_local
+from ppml_ops.spark.running import TD
 from ppml_ops.spark.sealedlog import SealedLog, log_path
 from ppml_ops.spark.supervisor import Supervisor
 from ppml_ops.spark.tools import installed_tools, make_socket_folder
@@ -95,17 +97,36 @@ def load(agent_json: Path) -> Work:
     return Work(config, job, profile, agent_json.parent)
 
 
+def enter_td(work: Work) -> Work:
+    """Ask a simulated platform for the TD of this very process, and write its socket into agent.json.
+
+    It is this process that owns the TD, so only what it starts is inside, and the TD lives as long as the job,
+    whatever becomes of the launcher. Other devices are there already.
+
+    Raises:
+        TransientError, ConfigError: see `PlatformClient`.
+    """
+    device = work.config.device
+    if not isinstance(device, PlatformDevice):
+        return work
+    made = PlatformClient(Path(device.path)).create_td(
+        work.config.generation, Path(work.config.job), Path(work.config.code)
+    )
+    write_private(work.folder / TD, json.dumps({"td": made.td}).encode())
+    config = work.config.model_copy(update={"device": SocketDevice(path=made.socket)})
+    write_private(work.folder / "agent.json", config.encode())
+    return replace(work, config=config)
+
+
 def prepare(work: Work, tools: Tools) -> Submission:
     """Make the private work folders and Spark's configuration files; returns what to start."""
     for name in ("", "conf", "home", "local", "tmp", "warehouse"):
         private_dir(work.folder / "work" / name)
-    code = Path(work.config.code)
     submission = render_local(
         work.job,
         work.profile,
         work.config.placement(str(work.folder)),
         tools,
-        script=script_path(work.job, str(code), is_folder=code.is_dir()),
         sockets=str(make_socket_folder(work.folder)),
     )
     write_private(work.folder / "work/conf/spark-defaults.conf", submission.defaults().encode("ascii"))
@@ -133,7 +154,7 @@ def run(work: Work) -> int:
     from ppml_ops.spark.outputs import reconcile
 
     tools = installed_tools()
-    bundle = release(work.config)
+    bundle = release(work.config, work.job.job_digest)
     written = outputs(bundle)
     if work.job.written[0] not in written:
         raise ConfigError(
@@ -191,7 +212,7 @@ def main(arguments: list[str]) -> int:
     _harden()
     try:
         _wait_for_record(agent_json.with_name("process.json"))
-        code = run(load(agent_json))
+        code = run(enter_td(load(agent_json)))
     except Exception as error:  # noqa: BLE001  # the boundary: class and next step only, never a traceback
         line, code = one_line(error)
         say(f"{_CLASS_OF_EXIT[code]}: {line}")

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir, write_private
@@ -21,19 +21,19 @@ from ppml_ops.spark.placement import (
     Device,
     NoDevice,
     Placement,
-    SocketDevice,
+    PlatformDevice,
     TsmDevice,
     missing_bindings,
 )
 from ppml_ops.spark.platform_client import PlatformClient
 from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.profiles import Profile
-from ppml_ops.spark.running import LIFE_CYCLE, PROCESS, Running
+from ppml_ops.spark.render import bytecode_folder
+from ppml_ops.spark.running import LIFE_CYCLE, PROCESS, TD, Running
 from ppml_ops.spark.tools import installed_tools, socket_folder
 
 #: Variables of this process that the entry point may see. Nothing else is inherited.
 PASSED_ON = ("PATH", "HOME", "LANG", "JAVA_HOME", "TMPDIR")
-_TD = "td.json"
 
 
 def ignore(_line: str) -> None:
@@ -59,7 +59,7 @@ class LocalLauncher:
         environment: dict[str, str] | None = None,
     ) -> None:
         self._profile = profile
-        self._platform = PlatformClient(platform_socket) if platform_socket else None
+        self._platform = platform_socket.absolute() if platform_socket else None
         self._on_line = on_line
         source = dict(os.environ) if environment is None else environment
         self._environment = {"LANG": "C.UTF-8"} | {name: source[name] for name in PASSED_ON if name in source}
@@ -92,14 +92,15 @@ class LocalLauncher:
     def _prepare_and_start(self, job: SparkJob, placement: Placement, folder: Path) -> subprocess.Popen[bytes]:
         code = _stage(Path(placement.code), job, folder / "code")
         write_private(folder / "profile.json", self._profile.model_dump_json().encode())
-        device = self._device(placement, folder, code)
+        shutil.rmtree(folder / "work", ignore_errors=True)
+        (folder / "work").mkdir(mode=0o700)  # by us, now: bytecode that lay there would run
         config = AgentConfig(
             broker_url=placement.broker_url,
             broker_ca=placement.broker_ca,
             ticket=placement.ticket,
             job=str(folder / "job.json"),
             code=str(code),
-            device=device,
+            device=self._device(),
             tee=self._profile.tee,
             generation=placement.generation,
             bindings=placement.bindings,
@@ -141,21 +142,27 @@ class LocalLauncher:
         build_jar()
         installed_tools()  # fail before anything is made
 
-    def _device(self, placement: Placement, folder: Path, code: Path) -> Device:
+    def _device(self) -> Device:
         if self._profile.device == "none":
             return NoDevice()
         if self._profile.device == "tsm":
             return TsmDevice()
         assert self._platform is not None  # checked before
-        made = self._platform.create_td(placement.generation, folder / "job.json", code)
-        write_private(folder / _TD, json.dumps({"td": made.td}).encode())
-        return SocketDevice(path=made.socket)
+        return PlatformDevice(path=str(self._platform))
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         descriptor = os.open(folder / LIFE_CYCLE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             return subprocess.Popen(
-                [sys.executable, "-I", "-m", "ppml_ops.spark.entry", str(folder / "agent.json")],
+                [
+                    sys.executable,
+                    "-I",
+                    "-X",
+                    f"pycache_prefix={bytecode_folder(PurePosixPath(folder))}",
+                    "-m",
+                    "ppml_ops.spark.entry",
+                    str(folder / "agent.json"),
+                ],
                 cwd=folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -187,11 +194,11 @@ class LocalLauncher:
         """Remove plaintext folders and the TD of a generation that has ended; may be called again."""
         for path in (folder / "work", folder / "code", socket_folder(folder)):
             shutil.rmtree(path, ignore_errors=True)
-        if self._platform is None or not (folder / _TD).exists():
+        if self._platform is None or not (folder / TD).exists():
             return
         try:
-            self._platform.destroy_td(json.loads((folder / _TD).read_bytes())["td"])
-            (folder / _TD).unlink()
+            PlatformClient(self._platform).destroy_td(json.loads((folder / TD).read_bytes())["td"])
+            (folder / TD).unlink()
         except PpmlError as error:
             self._on_line(f"the TD of this generation was not destroyed: {error.what}")
 

@@ -2,18 +2,29 @@
 
 A line is never passed on. Patterns pick numbers, ids and names of known classes out of it and make a new line.
 Names count as known when they come from Spark, Hadoop, Java, Scala, PySpark or us, or are Python's built-in
-exceptions; error conditions when Spark's own list has them. Only until user code starts, when no data has been
-read yet, the text of our own refusals (`PPML-DENIED: …`) passes as it stands.
+exceptions; error conditions when Spark's own list has them.
+
+The text of a refusal (`PPML-DENIED: …`) passes in one place only: on the JVM's standard error until the plugin
+has said there that it has the keys. It says so before SparkContext is made and therefore before user code, on
+the same stream; so nothing that user code prints can come earlier, however the readers of the two streams are
+scheduled. Standard output, which has all of Python's lines, gives no text but for one constant.
 """
 
 import builtins
 import re
 import threading
 from collections.abc import Callable
+from typing import Literal
+
+from ppml_ops.spark.runner import CODE_CHANGED
 
 MAX_LINES = 5_000
 MAX_TEXT = 1_000
 RUNNER_STARTED = "PPML-RUNNER started"
+#: Printed by the plugin (DriverSide.java) on standard error.
+PLUGIN_READY = "PPML-PLUGIN ready"
+
+Source = Literal["stdout", "stderr"]
 
 EXIT_OF_CLASS = {"PPML-DENIED": 77, "PPML-INTEGRITY": 76, "PPML-CONFIG": 78, "PPML-TRANSIENT": 75}
 
@@ -63,25 +74,31 @@ class LifeCycle:
         self._shown: set[str] = set()
         self._count = 0
         self._lock = threading.Lock()
-        self.user_code = False
+        self._user_code = False
+        self._plugin_ready = False
         self.ppml_class: str | None = None
         self.application_id: str | None = None
 
-    def feed(self, line: str) -> list[str]:
-        """Zero or more life-cycle lines for one printed line (without line end); for several threads."""
+    def feed(self, line: str, source: Source) -> list[str]:
+        """Zero or more life-cycle lines for one printed line (without line end); for several threads.
+
+        The lines of each source come in the order in which they were printed.
+        """
         with self._lock:
-            lines = self._lines(line)
+            lines = self._lines(line, source)
             self._count += len(lines)
             return lines if self._count <= MAX_LINES else []
 
-    def _lines(self, line: str) -> list[str]:
-        if not self.user_code and (started := _RUNNER.match(line)):
-            self.user_code = True
+    def _lines(self, line: str, source: Source) -> list[str]:
+        if source == "stdout" and not self._user_code and (started := _RUNNER.match(line)):
+            self._user_code = True
             self.application_id = started[1]
             return [f"application {started[1]} runs on Spark {started[2]}"]
+        if source == "stderr" and PLUGIN_READY in line:
+            self._plugin_ready = True
         found = self._event(line)
         if ours := _PPML.search(line):
-            found.append(self._refusal(ours))
+            found.append(self._refusal(ours, source))
         return [*found, *self._errors(line)]
 
     def _event(self, line: str) -> list[str]:
@@ -93,11 +110,14 @@ class LifeCycle:
                 return [words.format(*hit.groups())]
         return []
 
-    def _refusal(self, hit: re.Match[str]) -> str:
+    def _refusal(self, hit: re.Match[str], source: Source) -> str:
         self.ppml_class = hit[1]
-        if self.user_code or not hit[2]:
-            return f"{hit[1]} (the reason is in the sealed log)"
-        return f"{hit[1]}: {printable(hit[2])}"
+        if not self._user_code:
+            if hit.string == CODE_CHANGED and source == "stdout":
+                return CODE_CHANGED
+            if source == "stderr" and not self._plugin_ready and hit.start() == 0 and hit[2]:
+                return f"{hit[1]}: {printable(hit[2])}"
+        return f"{hit[1]} (the reason is in the sealed log)"
 
     def _errors(self, line: str) -> list[str]:
         if _STACK_FRAME.match(line):

@@ -29,6 +29,13 @@ class Binding(_Model):
     bases: tuple[Base, ...] = Field(min_length=1, max_length=64, description="Its folders, in order.")
 
 
+class PlatformDevice(_Model):
+    """A simulated platform: the entry point asks it for a TD of its own, which then is the device."""
+
+    kind: Literal["platform"] = "platform"
+    path: AbsolutePath
+
+
 class SocketDevice(_Model):
     """A simulated TD: quotes come from its socket."""
 
@@ -49,7 +56,7 @@ class NoDevice(_Model):
     kind: Literal["none"] = "none"
 
 
-Device = Annotated[SocketDevice | TsmDevice | NoDevice, Field(discriminator="kind")]
+Device = Annotated[PlatformDevice | SocketDevice | TsmDevice | NoDevice, Field(discriminator="kind")]
 
 
 class Placement(_Model):

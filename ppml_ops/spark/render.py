@@ -58,27 +58,21 @@ def _escaped(value: str) -> str:
     return "".join(chr(code) if 0x20 <= code < 0x7F else f"\\u{code:04x}" for code in codes)
 
 
-def script_path(job: SparkJob, code: str, *, is_folder: bool) -> str:
-    """The user's script: the bundle itself when it is a file, else `main` inside it."""
-    return str(PurePosixPath(code, job.code.main)) if is_folder else code
-
-
 def _master(job: SparkJob, profile: Profile) -> str:
     most = int(profile.master.removeprefix("local[").removesuffix("]"))
     return f"local[{min(job.resources.cores, most)}]"
 
 
 def render_local(
-    job: SparkJob, profile: Profile, placement: Placement, tools: Tools, *, script: str, sockets: str
+    job: SparkJob, profile: Profile, placement: Placement, tools: Tools, *, sockets: str
 ) -> Submission:
     """The submission of a local Spark application.
 
     Args:
         job: what to run; its conf has passed the allow-list.
         profile: a profile with the local launcher.
-        placement: gives the generation's folder; all temporary files stay in its `work`.
+        placement: gives the code bundle and the generation's folder; all temporary files stay in its `work`.
         tools: where Spark, Java, the interpreter and our jar lie.
-        script: the user's script, see `script_path`.
         sockets: private folder for Unix sockets; short, because their paths have at most 107 bytes.
     """
     folder = PurePosixPath(placement.folder)
@@ -96,7 +90,9 @@ def render_local(
         str(work / "conf" / "spark-defaults.conf"),
         str(PurePosixPath(__file__).with_name("runner.py")),
         str(folder / "application.json"),
-        script,
+        job.code.digest,
+        placement.code,
+        job.code.main,
         *job.arguments,
     ]
     return Submission(argv, properties, _environment(tools, folder, work))
@@ -129,6 +125,9 @@ def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.eventLog.enabled": "false",
+        # Python workers spill to disk in clear, whatever spark.io.encryption says (pyspark/shuffle.py); a limit
+        # that no process reaches (1 PiB) keeps them from it. Rows that don't fit end the job, not the secrecy.
+        "spark.python.worker.memory": "1024t",
         "spark.python.unix.domain.socket.enabled": "true",
         "spark.python.unix.domain.socket.dir": sockets,
         "spark.pyspark.python": tools.python,
@@ -137,6 +136,15 @@ def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
         "spark.sql.warehouse.dir": f"file://{quote(str(work / 'warehouse'))}",
         "spark.sql.catalogImplementation": "in-memory",
     }
+
+
+def bytecode_folder(folder: PurePosixPath) -> PurePosixPath:
+    """Where the Python processes of the generation at `folder` keep bytecode.
+
+    Begun empty, it is the only place that they take bytecode from: a `.pyc` that lies beside the measured
+    sources would run in their place, and nobody has measured it.
+    """
+    return folder / "work" / "pycache"
 
 
 def _environment(tools: Tools, folder: PurePosixPath, work: PurePosixPath) -> dict[str, str]:
@@ -153,7 +161,7 @@ def _environment(tools: Tools, folder: PurePosixPath, work: PurePosixPath) -> di
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": tools.python,
         "PYSPARK_DRIVER_PYTHON": tools.python,
-        "PYTHONDONTWRITEBYTECODE": "1",  # a __pycache__ beside the code would change its digest
+        "PYTHONPYCACHEPREFIX": str(bytecode_folder(folder)),
         "PPML_OPS_AGENT_PYTHON": tools.python,
         "PPML_OPS_AGENT_CONFIG": str(folder / "agent.json"),
     }

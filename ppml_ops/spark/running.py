@@ -23,6 +23,7 @@ PROCESS = "process.json"
 LIFE_CYCLE = "lifecycle.log"
 EXIT = "exit.json"
 APPLICATION = "application.json"
+TD = "td.json"
 
 _POLL = 0.1
 _REFUSAL = re.compile(r"^PPML-[A-Z]+: (.*?)(?: \[([^\[\]]{1,80}?): ([^\[\]]*)\])?$")

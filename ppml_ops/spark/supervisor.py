@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from ppml_ops.spark.logfilter import LifeCycle, printable
+from ppml_ops.spark.logfilter import LifeCycle, Source, printable
 from ppml_ops.spark.process import end_descendants
 from ppml_ops.spark.render import Submission
 from ppml_ops.spark.sealedlog import SealedLog
@@ -21,7 +21,7 @@ class Supervisor:
     Args:
         submission: what to start.
         log: gets every byte of both output streams.
-        life: decides what of stderr may be shown.
+        life: decides what may be shown.
         say: shows a life-cycle line.
         grace: seconds for an orderly end.
         clear: show all lines; only when the data set's policy allows clear logs.
@@ -61,10 +61,8 @@ class Supervisor:
             stderr=subprocess.PIPE,
             process_group=0,
         )
-        readers = [
-            threading.Thread(target=self._follow, args=(stream,), daemon=True)
-            for stream in (process.stdout, process.stderr)  # Python's own lines come through stdout
-        ]
+        streams = ((process.stdout, "stdout"), (process.stderr, "stderr"))
+        readers = [threading.Thread(target=self._follow, args=stream, daemon=True) for stream in streams]
         for reader in readers:
             reader.start()
         if self.asked_to_end:  # the signal came before there was anything to end
@@ -76,10 +74,10 @@ class Supervisor:
             reader.join(timeout=self._grace)
         return code
 
-    def _follow(self, stream: IO[bytes]) -> None:
+    def _follow(self, stream: IO[bytes], source: Source) -> None:
         while line := stream.readline(_MAX_LINE):
             self._log.write(line)
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            shown = self._life.feed(text)
+            shown = self._life.feed(text, source)
             for words in [printable(text)] if self._clear else shown:
                 self._say(words)

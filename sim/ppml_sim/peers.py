@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAX_DEPTH = 512
-_PPID, _START = 1, 19  # positions after the command name in /proc/<pid>/stat, see proc(5)
+_STATE, _PPID, _START = 0, 1, 19  # positions after the command name in /proc/<pid>/stat, see proc(5)
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether this very process still exists."""
+        """Whether this very process still runs; one that has ended but was not waited for does not."""
         found = _stat(self.pid)
         return found is not None and found[1] == self.started
 
@@ -54,7 +54,7 @@ def descends_from(process: Process | None, ancestor: Process) -> bool:
 
 
 def _stat(pid: int) -> tuple[int, int] | None:
-    """Parent and start time; None when there is no such process."""
+    """Parent and start time; None when there is no such process, or only its exit status is left."""
     if pid <= 0:
         return None
     try:
@@ -62,4 +62,4 @@ def _stat(pid: int) -> tuple[int, int] | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # the name before may hold spaces and brackets
-    return int(fields[_PPID]), int(fields[_START])
+    return None if fields[_STATE] in "ZX" else (int(fields[_PPID]), int(fields[_START]))

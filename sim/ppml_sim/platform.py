@@ -15,7 +15,7 @@ from ppml_ops.canonical import b64d, b64e, canonical_json
 from ppml_ops.errors import ConfigError, DeniedError
 from ppml_ops.files import create_only, private_dir, write_private
 from ppml_sim.collateral import make_collateral
-from ppml_sim.peers import Peer, Process, descends_from
+from ppml_sim.peers import Peer, descends_from
 from ppml_sim.pki import SEED_BYTES, make_pki
 from ppml_sim.server import LineServer
 from ppml_sim.td import Td, measure, reference_values
@@ -109,20 +109,25 @@ class Platform:
         path = self._tds_dir / f"{td_id}.sock"
         events = measure(job, code)
         with self._lock:
-            owner = peer.process
+            self._reap()
             old = self._tds.get(td_id)
             if old is not None:
-                owner = _owner_of(old[0], owner)
+                if not descends_from(peer.process, old[0].owner):
+                    raise _denied("this generation's TD belongs to another process that still runs")
                 if (old[0].job, old[0].code, old[0].events) != (job, code, events):
                     raise _denied("this generation's TD runs another job, or its code changed")
-                if owner == old[0].owner:
-                    return {"td": td_id, "socket": str(path)}
-                old[1].close()
-            elif len(self._tds) >= MAX_TDS:
+                return {"td": td_id, "socket": str(path)}
+            if len(self._tds) >= MAX_TDS:
                 raise ConfigError(f"the platform runs {MAX_TDS} TDs already", next_step="destroy old ones")
-            td = Td(td_id, request.generation, job, code, owner, events)
+            td = Td(td_id, request.generation, job, code, peer.process, events)
             self._tds[td_id] = (td, LineServer(path, self._quoting(td)))
         return {"td": td_id, "socket": str(path)}
+
+    def _reap(self) -> None:
+        """A TD ends with the process that created it; nobody is inside any more."""
+        for td_id in [td_id for td_id, (td, _) in self._tds.items() if not td.owner.alive]:
+            _, server = self._tds.pop(td_id)
+            server.close()
 
     def _destroy(self, request: _DestroyTd, peer: Peer) -> Mapping[str, object]:
         with self._lock:
@@ -142,15 +147,6 @@ class Platform:
             return {"quote": b64e(quote), "event_log": b64e(log)}
 
         return answer
-
-
-def _owner_of(td: Td, asker: Process) -> Process:
-    """Who owns a TD that is asked for again: its creator while that lives, then whoever asks."""
-    if not td.owner.alive:
-        return asker
-    if descends_from(asker, td.owner):
-        return td.owner
-    raise _denied("this generation's TD belongs to another process that still runs")
 
 
 def _seed(path: Path) -> bytes:

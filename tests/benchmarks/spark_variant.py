@@ -59,9 +59,7 @@ def product_submission(folder: Path, sockets: Path) -> Submission:
         broker_ca=str(folder / "none"),
         bindings=(Binding(dataset="bench", bases=(Base(node="node-a", uri=folder.as_uri()),)),),
     )
-    return render_local(
-        job, load_profile("local"), placement, installed_tools(), script=str(CHILD), sockets=str(sockets)
-    )
+    return render_local(job, load_profile("local"), placement, installed_tools(), sockets=str(sockets))
 
 
 def without(properties: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from ppml_ops.spark.job import CodeBundle, JobDataset, SparkJob
 from ppml_ops.spark.launcher import LocalLauncher
 from ppml_ops.spark.placement import Base, Binding, Placement
 from ppml_ops.spark.profiles import load_profile
+from ppml_ops.spark.sealedlog import LOG_FOLDER, log_pieces
 from ppml_sim import service
 
 PURPOSE = "tests"
@@ -165,9 +166,12 @@ class Site:
 
     def log(self, placement: Placement, dataset: str) -> str:
         """The sealed log of a generation, opened."""
-        path = self.node("node-a", dataset, placement.generation).local(f"_logs/{placement.generation}.log")
-        with path.open("rb") as file:
-            return SealedReader(file, self.keys[dataset], dataset.encode()).readall().decode()
+        folder = self.node("node-a", dataset, placement.generation)
+        text = b""
+        for name in log_pieces(folder.names(LOG_FOLDER), placement.generation):
+            with folder.open_read(f"{LOG_FOLDER}/{name}") as file:
+                text += SealedReader(file, self.keys[dataset], dataset.encode()).readall()
+        return text.decode()
 
     def opened(self, placement: Placement, dataset: str) -> dict[str, bytes]:
         """The parts that the manifest of a written data set names, opened, whichever node they lie on."""

@@ -1,6 +1,8 @@
 """The real thing on one host: platform, broker, sealed input, Spark, sealed output."""
 
 import io
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,9 +145,64 @@ def test_a_generation_is_started_once_and_others_may_attach(site: Site, tmp_path
         site.launcher([]).attach(job, placement).wait()
 
 
+def test_code_that_changes_after_its_measurement_does_not_run(site: Site, tmp_path: Path) -> None:
+    """Spark's settings are written once the keys are there; the change comes while Spark starts."""
+    script = tmp_path / "app.py"
+    script.write_text("print(1)\n")
+    job = site.job(script, [], reads=["people"], write="result")
+    placement = site.placement(job, script, "swapped-g1")
+    lines: list[str] = []
+    running = site.launcher(lines).launch(job, placement)
+    folder = Path(placement.folder)
+    deadline = time.monotonic() + 60
+    while not (folder / "work/conf/log4j2.properties").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (folder / "code/app.py").write_text("print('user code ran')\n")
+    with pytest.raises(DeniedError, match="code changed between its measurement and its start") as caught:
+        running.wait()
+    assert caught.value.who == "the operator"
+    assert running.outcome is not None
+    assert running.outcome.exit_code == 77
+    assert "user code ran" not in site.log(placement, "result")
+
+
+LAUNCH = """
+import os, sys
+from pathlib import Path
+from ppml_ops.spark.job import parse_job
+from ppml_ops.spark.launcher import LocalLauncher
+from ppml_ops.spark.placement import Placement
+from ppml_ops.spark.profiles import load_profile
+platform, job, placement = map(Path, sys.argv[1:])
+launcher = LocalLauncher(load_profile("local"), platform_socket=platform)
+launcher.launch(parse_job(job.read_bytes()), Placement.model_validate_json(placement.read_bytes()))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_job_outlives_a_launcher_that_is_killed_right_after_the_start(site: Site, tmp_path: Path) -> None:
+    script = tmp_path / "rdd.py"
+    script.write_text(RDD)
+    job = site.job(script, [], reads=["people"], write="result")
+    placement = site.placement(job, script, "orphan-g1")
+    (tmp_path / "job").write_bytes(job.canonical())
+    (tmp_path / "placement").write_text(placement.model_dump_json())
+    files = [str(site.home / "sim/platform.sock"), str(tmp_path / "job"), str(tmp_path / "placement")]
+    killed = subprocess.run([sys.executable, "-c", LAUNCH, *files], check=False)
+    assert killed.returncode == -9
+    lines: list[str] = []
+    assert site.launcher(lines).attach(job, placement).wait().exit_code == 0
+    assert not any("was not destroyed" in line for line in lines)
+    assert not (Path(placement.folder) / "td.json").exists()
+
+
 RDD = """
+import sys
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
+print("bytecode of the driver:", sys.pycache_prefix)
+prefixes = spark.sparkContext.parallelize([1], 1).map(lambda _: __import__("sys").pycache_prefix)
+print("bytecode of workers:", prefixes.collect()[0])
 spark.sparkContext.parallelize(["one", "two", "three"], 2).saveAsTextFile("sealed://result/words")
 """
 
@@ -160,6 +217,10 @@ def test_parts_of_rdd_writers_are_published_after_a_clean_end(site: Site, tmp_pa
     assert "data set result: 2 parts of RDD writers published" in lines
     words = b"".join(site.opened(placement, "result").values()).split()
     assert sorted(words) == [b"one", b"three", b"two"]
+    bytecode = f"{placement.folder}/work/pycache\n"
+    log = site.log(placement, "result")
+    assert f"bytecode of the driver: {bytecode}" in log
+    assert f"bytecode of workers: {bytecode}" in log
 
 
 def test_a_changed_part_fails_as_integrity(site: Site) -> None:
@@ -207,6 +268,7 @@ def test_stop_ends_spark_and_what_user_code_started_and_keeps_the_log(site: Site
         key = site.keys[dataset]
         assert not any(form in visible for form in (key, key.hex().encode(), b64e(key).encode()))
     assert b"spark-submit" in visible or b"SparkSubmit" in visible
+    assert f"-I\0-X\0pycache_prefix={placement.folder}/work/pycache\0".encode() in visible
     start = time.monotonic()
     running.stop()
     with pytest.raises(WorkloadError, match="ended on request"):

@@ -86,7 +86,7 @@ def test_a_refused_driver_ends_with_the_agents_code(small: World, jar: Path) -> 
 
 def test_a_refused_executor_ends_the_application(small: World, jar: Path) -> None:
     """The first call, the driver's, gets its keys; the executors' calls don't."""
-    small.write_agent('mkdir "$(dirname "$4")/first" 2>/dev/null && exec cat "$4"; echo "refused" >&2; exit 78')
+    small.write_agent('mkdir "$(dirname "$6")/first" 2>/dev/null && exec cat "$6"; echo "refused" >&2; exit 78')
     result = submit(small, jar, "local-cluster[1,1,512]", NOTHING + "import time\ntime.sleep(60)\n")
     assert result.returncode == 78, result.stderr
     ours = lines(result.stderr, "PPML-CONFIG: executor ")

@@ -61,14 +61,19 @@ def small(tmp_path: Path) -> World:
     return world
 
 
-def test_the_agent_runs_isolated(jvm: Jvm, small: World) -> None:
+@pytest.mark.parametrize(
+    ("bytecode", "prefix"),
+    [({}, "/dev/null/pycache"), ({"PYTHONPYCACHEPREFIX": "/g1/work/pycache"}, "/g1/work/pycache")],
+)
+def test_the_agent_runs_isolated(jvm: Jvm, small: World, bytecode: dict[str, str], prefix: str) -> None:
     """Fixed command, an environment of three variables, an empty stdin; its stderr goes to our log."""
     small.write_agent(
-        'echo "$@" > "$(dirname "$4")/calls"; env > "$(dirname "$4")/seen"; echo hello >&2; cat; cat "$4"'
+        'echo "$@" > "$(dirname "$6")/calls"; env > "$(dirname "$6")/seen"; echo hello >&2; cat; cat "$6"'
     )
-    result = jvm.fill(small, PYTHONPATH="/x")
+    result = jvm.fill(small, PYTHONPATH="/x", **bytecode)
     assert (result.returncode, result.stdout) == (0, "true\n"), result.stderr
-    assert (small.root / "calls").read_text() == f"-I -m ppml_ops.spark.agent {small.ring}\n"
+    calls = (small.root / "calls").read_text()
+    assert calls == f"-I -X pycache_prefix={prefix} -m ppml_ops.spark.agent {small.ring}\n"
     seen = dict(line.split("=", 1) for line in (small.root / "seen").read_text().splitlines())
     assert {name for name in seen if name not in ("PWD", "SHLVL", "_", "OLDPWD")} == {
         "PATH",
@@ -86,7 +91,7 @@ def test_the_agent_runs_isolated(jvm: Jvm, small: World) -> None:
 def test_the_agents_exit_code_decides_the_class(
     jvm: Jvm, small: World, code: int, expected: int, word: str
 ) -> None:
-    small.write_agent(f'printf "why\\tnot\\nmore\\n" >&2; cat "$4"; exit {code}')
+    small.write_agent(f'printf "why\\tnot\\nmore\\n" >&2; cat "$6"; exit {code}')
     result = jvm.fill(small)
     assert result.returncode == expected
     assert f"PPML-{word}: why not\n" in result.stderr

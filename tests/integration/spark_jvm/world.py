@@ -86,11 +86,11 @@ class World:
         self.ring = root / "ring.json"
         self.log = root / "jvm.log"
         self.write_agent(
-            'echo "$@" >> "$(dirname "$4")/calls"\nenv >> "$(dirname "$4")/environment"\nexec cat "$4"'
+            'echo "$@" >> "$(dirname "$6")/calls"\nenv >> "$(dirname "$6")/environment"\nexec cat "$6"'
         )
 
     def write_agent(self, body: str) -> None:
-        """Make `body` (shell) what the fake agent does; "$4" is the path of the ring."""
+        """Make `body` (shell) what the fake agent does; "$6" is the path of the ring."""
         self.agent.write_text(f"#!/bin/sh\n{body}\n")
         self.agent.chmod(self.agent.stat().st_mode | stat.S_IXUSR)
 

@@ -175,3 +175,24 @@ def test_events_of_a_job(code):
         by_hand = hashlib.sha384(by_hand + bytes.fromhex(event.digest)).digest()
     assert replay(events, 3) == by_hand
     assert replay(events, 2) == bytes(48)
+
+
+def test_runner_digest_covers_the_jars_and_all_that_python_would_load(tmp_path, monkeypatch):
+    package = tmp_path / "lib" / "ppml_ops"
+    jars = tmp_path / "share" / "ppml-ops"
+    for folder in (package, jars):
+        folder.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr("ppml_ops.attestation.measure.ppml_ops.__file__", str(package / "__init__.py"))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    seen = [runner_digest()]
+    for change in (
+        lambda: (jars / "ppml-ops-spark-1-4.jar").write_bytes(b"1"),
+        lambda: (jars / "ppml-ops-spark-1-4.jar").write_bytes(b"2"),
+        lambda: (jars / "ppml-ops-spark-1-4.jar").rename(jars / "ppml-ops-spark-2-4.jar"),
+        lambda: (package / "agent.cpython-311-x86_64-linux-gnu.so").write_bytes(b"x"),
+        lambda: (package / "agent.pyc").write_bytes(b"x"),
+    ):
+        change()
+        seen.append(runner_digest())
+    assert len(set(seen)) == 6

@@ -151,10 +151,29 @@ def test_one_td_per_generation(platform, home, job, asking):
     assert job.create(home) == first
 
 
-def test_limit_of_tds(platform, home, job, monkeypatch):
+def made_by_a_child(platform, job):
+    """A TD of generation run-g1 whose creator has ended, and has not been waited for."""
+    command = [sys.executable, "-c", CREATE, str(platform.socket), str(job.job), str(job.code)]
+    creator = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert '"ok": true' in creator.stdout.readline()
+    creator.kill()
+    os.waitid(os.P_PID, creator.pid, os.WEXITED | os.WNOWAIT)
+    return creator
+
+
+def test_a_td_ends_with_its_creator_also_for_another_job(platform, home, job):
+    with made_by_a_child(platform, job):
+        job.code.write_text("print('changed')\n")
+        made = job.create(home)
+    assert made["ok"], made
+    assert SocketProvider(Path(made["socket"])).quote(ASKED).tee == "tdx"
+
+
+def test_limit_of_tds_counts_the_living(platform, home, job, monkeypatch):
     monkeypatch.setattr("ppml_sim.platform.MAX_TDS", 1)
-    assert job.create(home)["ok"]
-    assert "TDs already" in job.create(home, "g2")["error"]
+    with made_by_a_child(platform, job):
+        assert job.create(home, "g2")["ok"]
+    assert "TDs already" in job.create(home, "g3")["error"]
 
 
 @pytest.mark.parametrize(

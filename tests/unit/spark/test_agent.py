@@ -8,7 +8,7 @@ import pytest
 from ppml_ops.attestation.measure import code_digest
 from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
 from ppml_ops.spark import agent
-from ppml_ops.spark.job import CodeBundle
+from ppml_ops.spark.job import CodeBundle, parse_job
 from ppml_ops.spark.placement import AgentConfig, NoDevice
 
 from .builders import job, placement
@@ -80,6 +80,13 @@ def test_changed_job_is_denied(config: AgentConfig) -> None:
     Path(config.job).write_text(json.dumps(document))
     with pytest.raises(DeniedError, match="is not what the ticket"):
         agent.check_measurement(config, Path(config.ticket).read_text())
+
+
+def test_a_job_that_was_read_before_it_was_put_back_is_denied(config: AgentConfig) -> None:
+    ticket = Path(config.ticket).read_text()
+    agent.check_measurement(config, ticket, parse_job(Path(config.job).read_bytes()).job_digest)
+    with pytest.raises(DeniedError, match="is not what the ticket was signed for"):
+        agent.check_measurement(config, ticket, job().job_digest)
 
 
 @pytest.mark.parametrize("ticket", ["", "a.b", "a.!!!.c", "e30.W10.c", "e30." + "W" * 20000 + ".c"])

@@ -42,6 +42,7 @@ REFUSED = {
     "spark.eventLog.enabled": "in clear",
     "spark.ui.enabled": "in clear",
     "spark.local.dir": "in clear",
+    "spark.python.worker.memory": "in clear",
     "spark.sql.warehouse.dir": "in clear",
     "spark.sql.streaming.checkpointLocation": "in clear",
     "spark.authenticate": "protects traffic",

@@ -1,6 +1,8 @@
 import pytest
 
-from ppml_ops.spark.logfilter import MAX_LINES, LifeCycle, exit_code, printable
+from ppml_ops.spark.jvm.build import SOURCES
+from ppml_ops.spark.logfilter import MAX_LINES, PLUGIN_READY, LifeCycle, Source, exit_code, printable
+from ppml_ops.spark.runner import CODE_CHANGED
 
 CANARY = "Canary-Alice-4711"
 AT = "26/11/20 10:00:00"
@@ -10,7 +12,8 @@ STARTED = "PPML-RUNNER started application=local-1795277310138 spark=4.3.0"
 def life(*, running: bool = True) -> LifeCycle:
     cycle = LifeCycle(frozenset({"CAST_INVALID_INPUT", "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION"}))
     if running:
-        cycle.feed(STARTED)
+        cycle.feed(PLUGIN_READY, "stderr")
+        cycle.feed(STARTED, "stdout")
     return cycle
 
 
@@ -50,7 +53,7 @@ def life(*, running: bool = True) -> LifeCycle:
     ],
 )  # fmt: skip
 def test_life_cycle_lines_have_numbers_and_known_names_only(line: str, shown: list[str]) -> None:
-    assert life().feed(line) == shown
+    assert life().feed(line, "stderr") == shown
 
 
 @pytest.mark.parametrize(
@@ -71,32 +74,71 @@ def test_life_cycle_lines_have_numbers_and_known_names_only(line: str, shown: li
     ],
 )
 def test_everything_else_is_kept_back(line: str) -> None:
-    assert life().feed(line) == []
+    assert life().feed(line, "stdout") == life().feed(line, "stderr") == []
 
 
-def test_reason_of_a_refusal_passes_before_user_code_and_only_its_class_afterwards() -> None:
+def test_reason_of_a_refusal_passes_until_the_plugin_is_ready_and_only_its_class_afterwards() -> None:
     cycle = life(running=False)
-    assert cycle.feed("PPML-DENIED: policy wants tdx, got none") == ["PPML-DENIED: policy wants tdx, got none"]
-    assert cycle.feed(STARTED) == ["application local-1795277310138 runs on Spark 4.3.0"]
-    assert cycle.feed(f"PPML-INTEGRITY: {CANARY}") == ["PPML-INTEGRITY (the reason is in the sealed log)"]
+    refusal = "PPML-DENIED: policy wants tdx, got none"
+    assert cycle.feed(refusal, "stderr") == [refusal]
+    assert cycle.feed(PLUGIN_READY, "stderr") == []
+    assert cycle.feed(f"PPML-DENIED: {CANARY}", "stderr") == ["PPML-DENIED (the reason is in the sealed log)"]
+    assert cycle.feed(STARTED, "stdout") == ["application local-1795277310138 runs on Spark 4.3.0"]
+    assert cycle.feed(f"PPML-INTEGRITY: {CANARY}", "stdout") == [
+        "PPML-INTEGRITY (the reason is in the sealed log)"
+    ]
     assert (cycle.application_id, cycle.ppml_class) == ("local-1795277310138", "PPML-INTEGRITY")
+
+
+@pytest.mark.parametrize("first", ["stdout", "stderr"])
+def test_what_user_code_prints_gives_no_text_whichever_stream_is_read_first(first: Source) -> None:
+    """Each stream in its own order; the other one may not have been read at all yet."""
+    refusal = f"PPML-DENIED: {CANARY}"
+    streams: dict[Source, list[str]] = {
+        "stdout": [STARTED, refusal, STARTED, CODE_CHANGED, PLUGIN_READY, refusal],
+        "stderr": [PLUGIN_READY, refusal, STARTED, CODE_CHANGED, PLUGIN_READY, refusal],
+    }
+    cycle = life(running=False)
+    second: Source = "stderr" if first == "stdout" else "stdout"
+    shown = [
+        words for source in (first, second) for line in streams[source] for words in cycle.feed(line, source)
+    ]
+    assert CANARY not in str(shown)
+    assert CODE_CHANGED not in shown
+
+
+def test_standard_output_gives_no_text_but_that_the_code_changed() -> None:
+    cycle = life(running=False)
+    assert cycle.feed(f"PPML-DENIED: {CANARY}", "stdout") == ["PPML-DENIED (the reason is in the sealed log)"]
+    assert CANARY not in str(cycle.feed(f"{CODE_CHANGED} {CANARY}", "stdout"))
+    assert cycle.feed(CODE_CHANGED, "stdout") == [CODE_CHANGED]
+    assert cycle.ppml_class == "PPML-DENIED"
+
+
+def test_a_refusal_inside_another_line_gives_no_text() -> None:
+    assert CANARY not in str(life(running=False).feed(f"{AT} ERROR X: PPML-DENIED: {CANARY}", "stderr"))
 
 
 def test_a_user_can_not_start_again_to_get_reasons_through() -> None:
     cycle = life()
-    assert cycle.feed(STARTED) == []
-    assert CANARY not in str(cycle.feed(f"PPML-DENIED: {CANARY}"))
+    assert cycle.feed(STARTED, "stdout") == []
+    assert CANARY not in str(cycle.feed(f"PPML-DENIED: {CANARY}", "stderr"))
+
+
+def test_the_plugin_says_what_the_filter_waits_for() -> None:
+    source = SOURCES / "io/github/ppmlops/spark/DriverSide.java"
+    assert f'"{PLUGIN_READY}"' in source.read_text()
 
 
 def test_each_error_class_is_shown_once() -> None:
     cycle = life()
-    assert [cycle.feed("ValueError: x") for _ in range(3)] == [["error class ValueError"], [], []]
+    assert [cycle.feed("ValueError: x", "stdout") for _ in range(3)] == [["error class ValueError"], [], []]
 
 
 def test_output_is_bounded() -> None:
     cycle = life()
     line = f"{AT} INFO DAGScheduler: ResultStage 5 (x) finished in 110 ms"
-    assert sum(len(cycle.feed(line)) for _ in range(MAX_LINES + 100)) < MAX_LINES
+    assert sum(len(cycle.feed(line, "stderr")) for _ in range(MAX_LINES + 100)) < MAX_LINES
 
 
 @pytest.mark.parametrize(

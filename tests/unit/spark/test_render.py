@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from ppml_ops.spark.job import CodeBundle, Resources
+from ppml_ops.spark.job import Resources
 from ppml_ops.spark.profiles import load_profile
-from ppml_ops.spark.render import Submission, Tools, render_local, script_path
+from ppml_ops.spark.render import Submission, Tools, render_local
 
-from .builders import DIGEST, job, placement
+from .builders import job, placement
 
 GOLDEN = Path(__file__).parent / "golden"
 TOOLS = Tools(python="/venv/bin/python", spark_home="/spark", java_home="/java", jar="/jars/ppml.jar")
@@ -18,7 +18,6 @@ def render(**changes: object) -> Submission:
         load_profile("local"),
         placement(),
         TOOLS,
-        script="/state/runs/r/g1/code/simple_query.py",
         sockets="/tmp/ppml-x",
     )
 
@@ -55,7 +54,16 @@ def test_values_survive_the_properties_format() -> None:
     assert submission.defaults() == "a=\\ blank\nb=back\\\\slash\nc=\\u00fc\\ud83d\\ude80\n"
 
 
-def test_script_is_the_file_or_main_in_the_folder() -> None:
-    in_folder = job(code=CodeBundle(main="app/main.py", digest=DIGEST))
-    assert script_path(in_folder, "/g/code", is_folder=True) == "/g/code/app/main.py"
-    assert script_path(in_folder, "/g/code/main.py", is_folder=False) == "/g/code/main.py"
+@pytest.mark.parametrize(("memory", "spills"), [("512m", True), (None, False)])
+def test_python_workers_never_spill(monkeypatch: pytest.MonkeyPatch, memory: str | None, spills: bool) -> None:
+    """What they spill lies on the disk in clear; tried with workers that use 100 TiB."""
+    from pyspark import shuffle
+    from pyspark.util import _parse_memory
+
+    limit = _parse_memory(memory or render().properties["spark.python.worker.memory"])
+    monkeypatch.setattr(shuffle, "get_used_memory", lambda: 100 << 20)
+    monkeypatch.setattr(shuffle.ExternalMerger, "_spill", lambda self: setattr(self, "spills", self.spills + 1))
+    aggregator = shuffle.SimpleAggregator(lambda a, b: a + b)
+    merger = shuffle.ExternalMerger(aggregator, limit * 0.9, batch=10)
+    merger.mergeValues((key, 1) for key in range(1000))
+    assert (merger.spills > 0) == spills

@@ -1,15 +1,17 @@
 import json
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ppml_ops.crypto.sealed import SealedReader
-from ppml_ops.errors import ConfigError
+from ppml_ops.errors import ConfigError, IntegrityError
 from ppml_ops.spark.placement import Base
-from ppml_ops.spark.sealedlog import SealedLog, log_path
+from ppml_ops.spark.sealedlog import PIECE_BYTES, SealedLog, log_path, log_pieces
 
 KEY = bytes(range(32))
 
@@ -28,9 +30,13 @@ def supervise(tmp_path: Path, program: str, *, clear: bool = False, end: bool = 
     return result
 
 
-def opened(tmp_path: Path) -> bytes:
-    with (tmp_path / "_logs/g1.log").open("rb") as file:
+def opened(tmp_path: Path, name: str = "g1.log") -> bytes:
+    with (tmp_path / "_logs" / name).open("rb") as file:
         return SealedReader(file, KEY, b"result").readall()
+
+
+def pieces(tmp_path: Path) -> list[str]:
+    return log_pieces([path.name for path in (tmp_path / "_logs").iterdir()], "g1")
 
 
 def test_both_streams_are_sealed_and_only_life_cycle_lines_are_said(tmp_path: Path) -> None:
@@ -76,3 +82,33 @@ def test_log_is_hidden_from_spark_and_on_this_host(tmp_path: Path) -> None:
     assert log_path(Base(node="n", uri=tmp_path.as_uri()), "r-g1") == tmp_path / "_logs/r-g1.log"
     with pytest.raises(ConfigError, match="only file"):
         log_path(Base(node="n", uri="memory://x/y"), "r-g1")
+
+
+def test_pieces_are_ended_by_time_when_there_is_something_in_them(tmp_path: Path) -> None:
+    """What a killed process leaves: whole pieces of all that is older than the interval."""
+    with SealedLog(tmp_path / "_logs/g1.log", KEY, "result", seconds=0.05) as log:
+        for number in range(3):
+            log.write(f"line {number}\n".encode())
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                with suppress(IntegrityError, IndexError):
+                    if opened(tmp_path, pieces(tmp_path)[number]) == f"line {number}\n".encode():
+                        break
+                time.sleep(0.02)
+        time.sleep(0.2)
+        assert pieces(tmp_path) == ["g1.log", "g1.1.log", "g1.2.log"]
+    assert [opened(tmp_path, name) for name in pieces(tmp_path)] == [b"line 0\n", b"line 1\n", b"line 2\n"]
+
+
+def test_pieces_are_ended_by_size(tmp_path: Path) -> None:
+    text = bytes(range(256)) * 1024
+    with SealedLog(tmp_path / "_logs/g1.log", KEY, "result") as log:
+        for _ in range(PIECE_BYTES // len(text) + 1):
+            log.write(text)
+        assert len(opened(tmp_path)) == PIECE_BYTES
+    assert b"".join(opened(tmp_path, name) for name in pieces(tmp_path)) == text * 5
+
+
+def test_pieces_are_read_in_the_order_of_their_numbers() -> None:
+    names = ["r-g1.10.log", "r-g1.2.log", "r-g1.log", "r-g10.log", "r-g1.x.log", "r-g1.02.log", "xr-g1.log"]
+    assert log_pieces(names, "r-g1") == ["r-g1.log", "r-g1.2.log", "r-g1.10.log"]

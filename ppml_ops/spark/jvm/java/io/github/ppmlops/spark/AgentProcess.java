@@ -20,6 +20,9 @@ final class AgentProcess {
     static final String CONFIG_VARIABLE = "PPML_OPS_AGENT_CONFIG";
 
     private static final String DEFAULT_PYTHON = "/opt/ppml/bin/python3";
+    private static final String BYTECODE_VARIABLE = "PYTHONPYCACHEPREFIX";
+    /** Nothing can lie below a device: no bytecode is found or kept. */
+    private static final String NO_BYTECODE = "/dev/null/pycache";
     private static final String DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
     private static final int MAX_BYTES = 1 << 20;
     private static final int LIMIT_SECONDS = 120;
@@ -75,8 +78,11 @@ final class AgentProcess {
         if (!new File(python).isAbsolute()) {
             throw new Refusal(Refusal.CONFIGURATION, PYTHON_VARIABLE + " must be an absolute path: " + python);
         }
-        // -I: neither PYTHONPATH nor the working folder, which user code can write, may add modules.
-        ProcessBuilder builder = new ProcessBuilder(python, "-I", "-m", "ppml_ops.spark.agent", config);
+        // -I: neither PYTHONPATH nor the working folder, which user code can write, may add modules; it hides the
+        // variable below too. -X: bytecode beside the measured sources would run instead of them, unmeasured.
+        String bytecode = "pycache_prefix=" + environment.getOrDefault(BYTECODE_VARIABLE, NO_BYTECODE);
+        ProcessBuilder builder =
+                new ProcessBuilder(python, "-I", "-X", bytecode, "-m", "ppml_ops.spark.agent", config);
         Map<String, String> child = builder.environment();
         child.clear();
         child.put("PATH", environment.getOrDefault("PATH", DEFAULT_PATH));

@@ -9,11 +9,15 @@ import org.apache.spark.api.plugin.PluginContext;
 
 /** Gets the driver's keys, answers executors, and ends the application when a process is refused its keys. */
 final class DriverSide implements DriverPlugin {
+    private static final String READY = "PPML-PLUGIN ready";
+
     /** Runs in SparkContext's constructor, before any task and before any executor is asked for. */
     @Override
     public Map<String, String> init(SparkContext context, PluginContext plugin) {
         try {
             KeyRing.fill(System.getenv());
+            // Up to this line the text of a refusal is ours; see ppml_ops.spark.logfilter.
+            System.err.println(READY);
         } catch (Refusal refusal) {
             end(refusal.code(), refusal.getMessage());
         }

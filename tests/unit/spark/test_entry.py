@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ppml_ops.errors import TransientError
+from ppml_ops.spark import entry
+from ppml_ops.spark.agent import read_config
+from ppml_ops.spark.entry import Work, enter_td
+from ppml_ops.spark.placement import AgentConfig, Device, NoDevice, PlatformDevice, SocketDevice
+from ppml_ops.spark.platform_client import TrustDomainVm
+from ppml_ops.spark.profiles import load_profile
+
+from .builders import job, placement
+
+
+def work(folder: Path, device: Device) -> Work:
+    placed = placement()
+    config = AgentConfig(
+        broker_url=placed.broker_url,
+        broker_ca=placed.broker_ca,
+        ticket=placed.ticket,
+        job=str(folder / "job.json"),
+        code=placed.code,
+        device=device,
+        tee="tdx",
+        generation=placed.generation,
+        bindings=placed.bindings,
+    )
+    return Work(config, job(), load_profile("local"), folder)
+
+
+def test_the_td_is_made_by_this_process_and_handed_on_to_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Platform:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+
+        def create_td(self, generation: str, job_file: Path, code: Path) -> TrustDomainVm:
+            asked.append((self.path, generation, job_file, code))
+            return TrustDomainVm(ok=True, td="t1", socket="/s/t1.sock")
+
+    monkeypatch.setattr(entry, "PlatformClient", Platform)
+    entered = enter_td(work(tmp_path, PlatformDevice(path="/s/platform.sock")))
+    config = entered.config
+    assert asked == [(Path("/s/platform.sock"), config.generation, tmp_path / "job.json", Path(config.code))]
+    assert config.device == SocketDevice(path="/s/t1.sock")
+    assert read_config(tmp_path / "agent.json") == config
+    assert json.loads((tmp_path / "td.json").read_bytes()) == {"td": "t1"}
+
+
+def test_other_devices_are_there_already(tmp_path: Path) -> None:
+    before = work(tmp_path, NoDevice())
+    assert enter_td(before) is before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_platform_that_does_not_answer_is_transient(tmp_path: Path) -> None:
+    with pytest.raises(TransientError):
+        enter_td(work(tmp_path, PlatformDevice(path=str(tmp_path / "none.sock"))))
