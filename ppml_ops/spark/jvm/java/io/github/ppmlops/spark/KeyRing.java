@@ -37,6 +37,7 @@ final class KeyRing {
         if (isFilled()) {
             return;
         }
+        CipherWarmUp.start(); // the agent takes a second or so, in which this JVM has nothing to do
         byte[] ring = AgentProcess.fetch(environment);
         try {
             Map<String, DataSet> filled = new LinkedHashMap<>();
