@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from ppml_ops.errors import PpmlError
-from tests.benchmarks import airflow_overhead, clean_clone, release, sealing, simple_query
+from tests.benchmarks import airflow_overhead, cipher_start, clean_clone, release, sealing, simple_query
 from tests.benchmarks.document import write_section
 from tests.benchmarks.machine import machine_facts
 from tests.benchmarks.report import Options, Report
@@ -15,6 +15,7 @@ from tests.benchmarks.report import Options, Report
 BENCHMARKS: dict[str, Callable[[Options], Report]] = {
     "simple_query": simple_query.run,
     "sealing": sealing.run,
+    "cipher_start": cipher_start.run,
     "release": release.run,
     "airflow_overhead": airflow_overhead.run,
     "clean_clone": clean_clone.run,
