@@ -5,7 +5,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Times are measured in tests/benchmarks; on a busy machine a deadline here only makes tests fail at random.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 # Airflow reads its settings when it is imported, by whichever test comes first.
 _AIRFLOW = tempfile.TemporaryDirectory(prefix="ppml-airflow-")
