@@ -1,5 +1,6 @@
 """Options and helpers that several commands share."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,12 @@ def home() -> Path:
         return private_dir(folder)
     except OSError as error:
         raise unwritable(folder, error) from None
+
+
+def require_airflow() -> None:
+    """Raise ConfigError where only the core is installed: sealing and keys need no Airflow, running does."""
+    if importlib.util.find_spec("airflow") is None:
+        raise ConfigError("Airflow is not installed here", next_step="pip install 'ppml-ops[airflow]'")
 
 
 def console() -> Console:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 import ppml_ops
-from ppml_ops.cli.options import AsJson, home, parse_assignments, show_json
+from ppml_ops.cli.options import AsJson, home, parse_assignments, require_airflow, show_json
 from ppml_ops.cli.services import ensure_services
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
@@ -36,6 +36,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a DAG headless; exit 0 only when the run succeeded."""
+    require_airflow()
     conf = parse_assignments(assignments or [])
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_.~:+-]{1,250}", run_id):
         raise ConfigError(

@@ -14,7 +14,7 @@ import requests
 import typer
 
 import ppml_ops
-from ppml_ops.cli.options import console, home
+from ppml_ops.cli.options import console, home, require_airflow
 from ppml_ops.cli.run import dags_folder
 from ppml_ops.cli.services import ensure_services
 from ppml_ops.errors import ConfigError
@@ -29,6 +29,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free
     """Start Airflow's web UI, scheduler and the services that runs need; Ctrl-C ends Airflow."""
     from ppml_ops.airflow.headless.environment import configure
 
+    require_airflow()
     state = home()
     chosen = _free_port(port)
     ensure_services(state)
