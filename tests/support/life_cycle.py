@@ -92,6 +92,9 @@ class LifeCycle:
         self.lines: list[str] = []
         self.started: Callable[[Running], None] = lambda _running: None
         self.versions_before = self.run.dataset(result).versions()
+        self.job_is_done = (
+            False  # as issue_ticket's operator finds out: submit has succeeded and is not cleared
+        )
         self._done = 0
 
     # -- going on ----------------------------------------------------------------------------------------
@@ -215,7 +218,13 @@ class LifeCycle:
             ],
         )  # fmt: skip
         issue_ticket(
-            self.run, facts, job=job, application=self.application, key_service=KEY_SERVICE, purpose=PURPOSE
+            self.run,
+            facts,
+            job=job,
+            application=self.application,
+            key_service=KEY_SERVICE,
+            purpose=PURPOSE,
+            job_is_done=self.job_is_done,
         )
 
     def _distribute(self, facts: Facts) -> None:
