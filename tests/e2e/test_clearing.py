@@ -1,4 +1,4 @@
-"""Clearing tasks of a proven run: what follows is done again, what stands is kept, and the receipt is renewed."""
+"""Clearing tasks of a proven run: what follows is done again, what stands is kept, the receipt renewed."""
 
 from datetime import date
 from pathlib import Path
