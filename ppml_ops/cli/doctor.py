@@ -45,9 +45,9 @@ def look(state: Path) -> list[Finding]:
     """All findings; nothing is changed."""
     from ppml_ops.lifecycle.broker_access import broker_client
     from ppml_ops.spark.jvm.build import find_java, jar_path
-    from ppml_ops.spark.platform_client import PlatformClient
+    from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
-    platform = PlatformClient(state / "sim" / "platform.sock")
+    platform = PlatformClient(platform_socket(state))
     free = shutil.disk_usage(state).free
     airflow = importlib.util.find_spec("airflow") is not None
     device = _tee_device()

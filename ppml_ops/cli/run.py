@@ -1,7 +1,6 @@
 """`ppml-ops run DAG`: one headless run of a DAG, from services to result, with its exit code."""
 
 import fcntl
-import hashlib
 import os
 import re
 import time
@@ -20,6 +19,7 @@ from ppml_ops.cli.services import ensure_services
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
+from ppml_ops.lifecycle.partition import ids_digest
 from ppml_ops.lifecycle.run import find_run
 from ppml_ops.settings import Settings
 
@@ -81,8 +81,7 @@ def dags_folder() -> Path:
 @contextmanager
 def _only_driver(state: Path, dag: str, run_id: str) -> Iterator[None]:
     """Two processes that drove one run would run each task twice."""
-    name = hashlib.sha256(f"{dag}\0{run_id}".encode()).hexdigest()[:24]
-    descriptor = os.open(private_dir(state / "locks") / name, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(private_dir(state / "locks") / ids_digest(dag, run_id), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

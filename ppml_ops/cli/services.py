@@ -16,7 +16,7 @@ from pathlib import Path
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.files import file_lock, private_dir
 from ppml_ops.lifecycle.broker_access import broker_client
-from ppml_ops.spark.platform_client import PlatformClient
+from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 from ppml_ops.spark.process import ProcessRecord
 
 _READY_SECONDS = 60.0
@@ -56,7 +56,7 @@ def stop_services(home: Path) -> list[str]:
 
 
 def _platform(home: Path) -> None:
-    PlatformClient(home / "sim" / "platform.sock").status()
+    PlatformClient(platform_socket(home)).status()
 
 
 def _broker(home: Path) -> None:

@@ -14,7 +14,7 @@ from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket, ticket_text
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.platform_client import PlatformClient
+from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
 
 def attest(run: Run, facts: Facts) -> dict[str, Decision]:
@@ -56,7 +56,7 @@ def _evidence_of(run: Run, node: str, application: Path) -> Iterator[EvidencePro
     if run.profile.device != "socket":
         yield provider_for({"kind": "tsm", "root": "/"} if run.profile.device == "tsm" else {"kind": "none"})
         return
-    platform = PlatformClient(run.home / "sim" / "platform.sock")
+    platform = PlatformClient(platform_socket(run.home))
     td = platform.create_td(f"{run.key}-{node}", run.job_file, application)
     try:
         yield provider_for({"kind": "socket", "path": td.socket})

@@ -6,14 +6,13 @@ Committed ciphertext, sealed logs, records and the opened result stay; retention
 import json
 import shutil
 
-from ppml_ops.errors import PpmlError, TransientError
-from ppml_ops.lifecycle.generations import generations
+from ppml_ops.errors import PpmlError
+from ppml_ops.lifecycle.generations import Generation, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.platform_client import PlatformClient
-from ppml_ops.spark.process import kill_tree
+from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
 
 def clean_up(run: Run, facts: Facts) -> None:
@@ -24,14 +23,9 @@ def clean_up(run: Run, facts: Facts) -> None:
     """
     ended = 0
     for generation in generations(run):
-        process = generation.process
-        if process is not None and process.alive():
-            ended += 1
-        if process is not None and not kill_tree(process):
-            raise TransientError(
-                f"processes of generation {generation.name} can't be ended", next_step="end them by hand"
-            )
-        _destroy_td(run, generation.number)
+        ended += generation.alive
+        generation.end()
+        _destroy_td(generation)
         for name in ("work", "code"):
             shutil.rmtree(generation.folder / name, ignore_errors=True)
     issued = run.records.facts("issue_ticket")
@@ -44,11 +38,11 @@ def clean_up(run: Run, facts: Facts) -> None:
     facts.update(ticket=current_ticket(run), ended_processes=ended)
 
 
-def _destroy_td(run: Run, number: int) -> None:
-    path = run.folder / f"g{number}" / "td.json"
+def _destroy_td(generation: Generation) -> None:
+    run, path = generation.run, generation.folder / "td.json"
     if run.profile.device != "socket" or not path.exists():
         return
     try:
-        PlatformClient(run.home / "sim" / "platform.sock").destroy_td(json.loads(path.read_bytes())["td"])
+        PlatformClient(platform_socket(run.home)).destroy_td(json.loads(path.read_bytes())["td"])
     except PpmlError:
         return  # already gone, or the platform is down and its TDs with it

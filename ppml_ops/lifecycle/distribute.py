@@ -18,10 +18,7 @@ def distribute(
     """
     tables = place_inputs(run, progress)
     facts["inputs"] = run.records.facts("issue_ticket")["inputs"]
-    facts["nodes"] = {
-        node: [dict(zip(("path", "length", "sha256"), line, strict=True)) for line in table]
-        for node, table in tables.items()
-    }
+    facts["nodes"] = {node: [line._asdict() for line in table] for node, table in tables.items()}
     return tables
 
 

@@ -5,6 +5,7 @@ from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import collect
 from ppml_ops.errors import IntegrityError
+from ppml_ops.lifecycle.generations import submitted_generation
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import keeps_promise, read_ticket, written_by
 from ppml_ops.receipts.records import Facts
@@ -23,8 +24,7 @@ def result_manifest(run: Run) -> Manifest:
         DataError: there is none.
     """
     done = run.records.facts("submit")
-    number = str(done["generation"]).rpartition("-g")[2]
-    driver = run.on_node(str(done["nodes"][0]), f"g{number}/{done['dataset']}")
+    driver = submitted_generation(run).output(str(done["nodes"][0]), str(done["dataset"]))
     manifest = DatasetStore(driver).read(int(done["version"]))
     promised = written_by(read_ticket(run, str(done["ticket"])))
     if manifest.digest != done["manifest_digest"] or not keeps_promise(manifest, promised):
@@ -43,8 +43,7 @@ def gather(run: Run, facts: Facts, *, node: str) -> int:
     """
     done = run.records.facts("submit")
     manifest = result_manifest(run)
-    number = str(done["generation"]).rpartition("-g")[2]
-    source = run.on_node(node, f"g{number}/{manifest.dataset}")
+    source = submitted_generation(run).output(node, manifest.dataset)
     table = collect(node, source, manifest, incoming(run, manifest.dataset, str(done["generation"]), node))
     facts.update(
         ticket=done["ticket"],
@@ -52,6 +51,6 @@ def gather(run: Run, facts: Facts, *, node: str) -> int:
         manifest_digest=manifest.digest,
         parts=len(table),
         sealed_bytes=sum(line.length for line in table),
-        checksums=[dict(zip(("path", "length", "sha256"), line, strict=True)) for line in table],
+        checksums=[line._asdict() for line in table],
     )
     return len(table)

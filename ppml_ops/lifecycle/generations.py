@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.canonical import canonical_json
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.errors import TransientError
 from ppml_ops.files import create_only, private_dir
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.spark.process import ProcessRecord
+from ppml_ops.spark.process import ProcessRecord, kill_tree
 from ppml_ops.spark.running import PROCESS
 
 
@@ -40,11 +42,30 @@ class Generation(NamedTuple):
         process = self.process
         return process is not None and process.alive()
 
+    def output(self, node: str, dataset: str) -> Folder:
+        """Where its parts of a written data set lie on a node."""
+        return self.run.on_node(node, f"g{self.number}/{dataset}")
+
+    def end(self) -> None:
+        """Kill what is left of its processes. Raises TransientError when some survive."""
+        process = self.process
+        if process is not None and not kill_tree(process):
+            raise TransientError(
+                f"processes of generation {self.name} can't be ended, and there must not be two drivers",
+                next_step="end them by hand",
+            )
+
 
 def generations(run: Run) -> list[Generation]:
     """All tries of a run, oldest first."""
     found = sorted(run.folder.glob("generations/*.json"), key=lambda path: int(path.stem))
     return [Generation(run, int(path.stem), json.loads(path.read_bytes())["ticket"]) for path in found]
+
+
+def submitted_generation(run: Run) -> Generation:
+    """The one whose result submit recorded. Raises ConfigError when submit has not finished."""
+    done = run.records.facts("submit")
+    return Generation(run, int(str(done["generation"]).rpartition("-g")[2]), str(done["ticket"]))
 
 
 def begin(run: Run, ticket: str) -> Generation:

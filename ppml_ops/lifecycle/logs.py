@@ -21,7 +21,7 @@ def keep_sealed_logs(run: Run, dataset: str) -> None:
     target = run.dataset(dataset).folder
     for generation in generations(run):
         for node in run.profile.nodes:
-            source = run.on_node(node, f"g{generation.number}/{dataset}")
+            source = generation.output(node, dataset)
             for name in source.names(LOGS):
                 with target.open_write(f"{LOGS}/{name}") as sink:
                     for chunk in source.chunks(f"{LOGS}/{name}"):

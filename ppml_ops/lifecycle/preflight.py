@@ -8,7 +8,7 @@ from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.run import Run, unwritable
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.jvm.build import find_java, jar_path
-from ppml_ops.spark.platform_client import PlatformClient
+from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
 #: Less than this and a run would die half-way with a full disk.
 MIN_FREE_BYTES = 256 << 20
@@ -26,7 +26,7 @@ def preflight(run: Run, facts: Facts) -> None:
     info = broker_client(run.home).info()
     facts.update(trust_domain=info.trust_domain, simulated=info.simulated)
     if run.profile.device == "socket":
-        status = PlatformClient(run.home / "sim" / "platform.sock").status()
+        status = PlatformClient(platform_socket(run.home)).status()
         if status.trust_domain != info.trust_domain:
             raise ConfigError(
                 "the broker and the simulated platform belong to different trust domains",

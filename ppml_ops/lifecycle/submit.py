@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
-from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
-from ppml_ops.errors import IntegrityError, PpmlError, TransientError
+from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import file_lock
 from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
 from ppml_ops.lifecycle.distribute import place_inputs
@@ -32,7 +31,7 @@ from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import SparkJob, parse_job
 from ppml_ops.spark.launcher import LocalLauncher
 from ppml_ops.spark.placement import Base, Binding, Placement
-from ppml_ops.spark.process import kill_tree
+from ppml_ops.spark.platform_client import platform_socket
 from ppml_ops.spark.running import EXIT, Running
 
 
@@ -71,7 +70,7 @@ def submit(
     place_inputs(run, lambda _done: None)
     launcher = LocalLauncher(
         run.profile,
-        platform_socket=run.home / "sim" / "platform.sock" if run.profile.device == "socket" else None,
+        platform_socket=platform_socket(run.home) if run.profile.device == "socket" else None,
         on_line=on_line,
     )
     with file_lock(run.folder / "generations.lock"):
@@ -87,7 +86,7 @@ def submit(
             _after_the_job(run, running, promised.dataset, facts)
         raise
     _after_the_job(run, running, promised.dataset, facts)
-    manifest = DatasetStore(Folder(_base_uri(placement, promised.dataset))).read()
+    manifest = DatasetStore(generation.output(run.profile.nodes[0], promised.dataset)).read()
     if not keeps_promise(manifest, promised):
         raise IntegrityError(
             f"what lies on node {run.profile.nodes[0]} is not the result that the ticket lets the job write",
@@ -122,11 +121,7 @@ def _adopt_or_begin(run: Run, jti: str) -> tuple[Generation, bool]:
     if former and former[-1].ticket == jti and (former[-1].alive or _succeeded(former[-1])):
         return former[-1], True
     for generation in former:
-        if generation.process is not None and not kill_tree(generation.process):
-            raise TransientError(
-                f"processes of generation {generation.name} are still alive, and there must not be two drivers",
-                next_step="end them by hand",
-            )
+        generation.end()
     return begin(run, jti), False
 
 
@@ -135,8 +130,7 @@ def _succeeded(generation: Generation) -> bool:
     with suppress(OSError, ValueError, KeyError):
         if json.loads((generation.folder / EXIT).read_bytes())["exit_code"] == 0:
             output = written_by(read_ticket(generation.run, generation.ticket))
-            first = generation.run.profile.nodes[0]
-            base = generation.run.on_node(first, f"g{generation.number}/{output.dataset}")
+            base = generation.output(generation.run.profile.nodes[0], output.dataset)
             return output.version in DatasetStore(base).versions()
     return False
 
@@ -146,13 +140,16 @@ def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
     claims = read_ticket(run, generation.ticket)
 
     def binding(dataset: str, mode: str) -> Binding:
-        place = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
-        folders = [run.on_node(node, place) for node in run.profile.nodes]
+        nodes = run.profile.nodes
+        if mode == "read":
+            folders = [run.on_node(node, f"in/{dataset}") for node in nodes]
+        else:
+            folders = [generation.output(node, dataset) for node in nodes]
         for folder in folders:
             Path(folder.root).mkdir(parents=True, exist_ok=True, mode=0o700)
         return Binding(
             dataset=dataset,
-            bases=tuple(Base(node=n, uri=f.uri) for n, f in zip(run.profile.nodes, folders, strict=True)),
+            bases=tuple(Base(node=n, uri=f.uri) for n, f in zip(nodes, folders, strict=True)),
         )
 
     return Placement(
@@ -165,7 +162,3 @@ def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
         bindings=tuple(binding(item.dataset, item.mode) for item in job.datasets),
         versions={b.dataset: b.version for b in claims.datasets if isinstance(b, WriteBinding)},
     )
-
-
-def _base_uri(placement: Placement, dataset: str) -> str:
-    return next(binding.bases[0].uri for binding in placement.bindings if binding.dataset == dataset)

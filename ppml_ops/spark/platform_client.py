@@ -13,6 +13,11 @@ MAX_LINE_BYTES = 64 * 1024
 TIMEOUT_SECONDS = 30.0
 
 
+def platform_socket(home: Path) -> Path:
+    """Where the simulated platform of a state folder listens."""
+    return home / "sim" / "platform.sock"
+
+
 class _Reply(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
