@@ -20,7 +20,7 @@ from ppml_ops.airflow.orchestrator import (
     Submit,
     VerifyRun,
 )
-from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket
+from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
 from ppml_ops.airflow.receipt import WriteReceipt
 from ppml_ops.settings import Settings
 from ppml_ops.spark.profiles import profile_names
@@ -96,7 +96,7 @@ with DAG(
             "--partitions", "{{ params.partitions }}",
         ],
         reads=[PEOPLE],
-        writes=RESULT,
+        writes=[RESULT],
         purpose=PURPOSE,
     ).as_setup()  # fmt: skip
     distribute = Distribute(task_id="distribute")
@@ -104,7 +104,7 @@ with DAG(
     submit = Submit(task_id="submit")
     gather = Gather.partial(task_id="gather").expand(node=submit.output)
     merge = Merge(task_id="merge")
-    decrypt = Decrypt(task_id="decrypt", columns=COLUMNS, expected=expected_people)
+    decrypt = Decrypt(task_id="decrypt", rows={RESULT: RowCheck(COLUMNS, expected_people)})
     verify_run = VerifyRun(task_id="verify_run")
 
     retire_ticket = RetireTicket(task_id="retire_ticket").as_teardown(setups=issue_ticket)

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     key_service: str = Field("broker:", description="Where new primary keys are made: `broker:` or `local:`.")
     profile: str = Field("local", description="Platform profile of runs that name none.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before a transient failure is retried.")
+    pipelines_folder: Path | None = Field(
+        None, description="Folder of pipeline specifications; default: `pipelines` beside the DAG folder."
+    )
     dags_folder: Path | None = Field(None, description="DAG folder of `run`; default: the checkout's `dags`.")
 
     def model_post_init(self, _context: object) -> None:

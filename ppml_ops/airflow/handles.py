@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from ppml_ops.datasets.identity import Hex32, Hex64, Hex96
+from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.keys.model import DatasetId
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/?=-]{0,254}$")]
@@ -40,6 +41,16 @@ class VersionHandle(Handle):
     parts: Count
 
 
+def version_handle(manifest: Manifest) -> VersionHandle:
+    """The handle of a published version."""
+    return VersionHandle(
+        dataset=manifest.dataset,
+        version=manifest.version,
+        manifest_digest=manifest.digest,
+        parts=len(manifest.parts),
+    )
+
+
 class TicketHandle(Handle):
     """A job ticket."""
 
@@ -60,7 +71,6 @@ class NodeHandle(Handle):
 
     node: Name
     generation: Name
-    manifest_digest: Hex64
 
 
 class OpenedHandle(Handle):

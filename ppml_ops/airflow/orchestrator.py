@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from ppml_ops.airflow.handles import NodeHandle, RunHandle, VerdictHandle, VersionHandle
+from ppml_ops.airflow.handles import NodeHandle, RunHandle, VerdictHandle, VersionHandle, version_handle
 from ppml_ops.airflow.progress import LogProgress
 from ppml_ops.airflow.stage import StageOperator, asked_run
 from ppml_ops.errors import ConfigError
@@ -112,10 +112,7 @@ class Submit(OrchestratorStage):
             self._running = running
 
         done = submit(run, facts, on_line=self.log.info, started=started)
-        return [
-            NodeHandle(node=node, generation=done.generation, manifest_digest=done.manifest.digest)
-            for node in done.nodes
-        ]
+        return [NodeHandle(node=node, generation=done.generation) for node in done.nodes]
 
     def on_kill(self) -> None:
         """The task was ended in Airflow: end the job as well."""
@@ -153,19 +150,13 @@ class Gather(OrchestratorStage):
 
 
 class Merge(OrchestratorStage):
-    """Publish the gathered parts as the result's next version."""
+    """Publish the gathered parts as the results' next versions."""
 
     stage = "merge"
 
-    def work(self, run: Run, facts: Facts, context: Context) -> VersionHandle:
+    def work(self, run: Run, facts: Facts, context: Context) -> list[VersionHandle]:
         """See `ppml_ops.lifecycle.merge`."""
-        manifest = merge(run, facts)
-        return VersionHandle(
-            dataset=manifest.dataset,
-            version=manifest.version,
-            manifest_digest=manifest.digest,
-            parts=len(manifest.parts),
-        )
+        return [version_handle(manifest) for manifest in merge(run, facts)]
 
 
 class VerifyRun(OrchestratorStage):

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import Context
 
-from ppml_ops.airflow.handles import KeysHandle, OpenedHandle, TicketHandle, VersionHandle
+from ppml_ops.airflow.handles import KeysHandle, OpenedHandle, TicketHandle, VersionHandle, version_handle
 from ppml_ops.airflow.progress import LogProgress
 from ppml_ops.airflow.stage import StageOperator
-from ppml_ops.lifecycle.decrypt import decrypt
+from ppml_ops.lifecycle.check_result import ResultCheck
+from ppml_ops.lifecycle.decrypt import Expected, decrypt
 from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
 from ppml_ops.lifecycle.generate_key import generate_key
 from ppml_ops.lifecycle.issue_ticket import build_job, issue_ticket
+from ppml_ops.lifecycle.partition import for_day
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
@@ -25,6 +27,18 @@ from ppml_ops.workloads.rows import RowSummary
 MakeGenerator = Callable[[Mapping[str, Any], date], Generator | None]
 #: (parameters of the run, its day) → what the result must come to, or None when nobody knows.
 Expectation = Callable[[Mapping[str, Any], date], RowSummary | None]
+
+
+class RowCheck(NamedTuple):
+    """Columns of a result in the order of the expectation, and what its rows must come to, if that is known."""
+
+    columns: Sequence[str]
+    expected: Expectation | None = None
+
+    def of(self, params: Mapping[str, Any], day: date) -> ResultCheck:
+        """The check for one run."""
+        expect = self.expected
+        return ResultCheck(self.columns, (lambda: expect(params, day)) if expect else None)
 
 
 class OwnerStage(StageOperator):
@@ -61,8 +75,8 @@ class EncryptUpload(OwnerStage):
     Args:
         dataset: id of the data set.
         table: folder inside it: `sealed://<dataset>/<table>`.
-        columns: names that a CSV header must have.
-        source: file, folder or URL of the input; empty: the generator makes it.
+        columns: names that a CSV header must have; none: files of any format are sealed as they are.
+        source: file, folder or URL of the input, `{date}` is the run's day; empty: the generator makes it.
         generator: makes input for runs without a source.
     """
 
@@ -74,11 +88,12 @@ class EncryptUpload(OwnerStage):
         *,
         dataset: str,
         table: str,
-        columns: Sequence[str],
+        columns: Sequence[str] = (),
         source: str = "",
         generator: MakeGenerator | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("map_index_template", "{{ dataset_name }}")
         super().__init__(**kwargs)
         self.dataset = dataset
         self.table = table
@@ -86,19 +101,22 @@ class EncryptUpload(OwnerStage):
         self.source = source
         self.generator = generator
 
+    @property
+    def index(self) -> str:
+        """The data set: a run with several inputs maps this stage over them."""
+        return self.dataset
+
     def work(self, run: Run, facts: Facts, context: Context) -> VersionHandle:
         """See `ppml_ops.lifecycle.encrypt_upload`."""
+        context["dataset_name"] = self.dataset  # type: ignore[typeddict-unknown-key]  # shown as the map index
         make = self.generator
         progress = LogProgress(self.log.info, "sealed")
         upload = Upload(run, self.dataset, self.table, self.columns, Settings().key_service, progress)
         generator = make(context["params"], run.day) if make and not self.source else None
-        manifest = encrypt_upload(upload, facts, source=self.source or None, generator=generator)
-        return VersionHandle(
-            dataset=manifest.dataset,
-            version=manifest.version,
-            manifest_digest=manifest.digest,
-            parts=len(manifest.parts),
+        manifest = encrypt_upload(
+            upload, facts, source=for_day(self.source, run.day) or None, generator=generator
         )
+        return version_handle(manifest)
 
 
 class IssueTicket(OwnerStage):
@@ -106,15 +124,19 @@ class IssueTicket(OwnerStage):
 
     Args:
         name: the job's name.
-        application: path of the `.py` file that Spark runs.
+        application: path of what Spark runs: a `.py` file, a folder with the script `main`, or a `.jar`.
         arguments: its arguments, templated.
         reads: data sets that it reads.
-        writes: data set that it writes.
+        writes: data sets that it writes; the first one also gets the sealed log.
         purpose: as in the policies of these data sets.
+        main: path of the script in a folder.
+        main_class: class to run, of a `.jar`.
+        conf: Spark settings from the allow-list.
+        in_place: URLs of inputs that were sealed before and are read where they lie; `{date}` is the run's day.
     """
 
     stage = "issue_ticket"
-    template_fields: Sequence[str] = ("application", "arguments")
+    template_fields: Sequence[str] = ("application", "arguments", "in_place")
 
     def __init__(
         self,
@@ -123,8 +145,12 @@ class IssueTicket(OwnerStage):
         application: str,
         arguments: Sequence[str],
         reads: Sequence[str],
-        writes: str,
+        writes: Sequence[str],
         purpose: str,
+        main: str | None = None,
+        main_class: str | None = None,
+        conf: Mapping[str, str] | None = None,
+        in_place: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -132,8 +158,12 @@ class IssueTicket(OwnerStage):
         self.application = application
         self.arguments = list(arguments)
         self.reads = list(reads)
-        self.writes = writes
+        self.writes = list(writes)
         self.purpose = purpose
+        self.main = main
+        self.main_class = main_class
+        self.conf = dict(conf or {})
+        self.in_place = dict(in_place or {})
 
     def work(self, run: Run, facts: Facts, context: Context) -> TicketHandle:
         """See `ppml_ops.lifecycle.issue_ticket`."""
@@ -145,6 +175,9 @@ class IssueTicket(OwnerStage):
             arguments=self.arguments,
             reads=self.reads,
             writes=self.writes,
+            main=self.main,
+            main_class=self.main_class,
+            conf=self.conf,
         )
         service = Settings().key_service
         ticket = issue_ticket(
@@ -154,6 +187,7 @@ class IssueTicket(OwnerStage):
             application=application,
             key_service=service,
             purpose=self.purpose,
+            in_place=self.in_place,
             job_is_done=_submit_has_succeeded(context),
         )
         return TicketHandle(ticket=ticket, job_digest=job.job_digest)
@@ -175,36 +209,30 @@ def _submit_has_succeeded(context: Context) -> bool:
 
 
 class Decrypt(OwnerStage):
-    """Open the published result for the recipient and compare it with what must come out.
+    """Open the published results for the recipient and compare them with what must come out.
 
     Args:
-        columns: of the result, in the order of the expectation; empty: the rows are not read.
-        expected: what the result must come to, where that is known.
+        rows: by data set, how its rows are to be checked; those of other data sets are not read.
+        check: path of a script that gets the opened result: `python SCRIPT --day DAY --result FOLDER`.
     """
 
     stage = "decrypt"
+    template_fields: Sequence[str] = ("check",)
 
-    def __init__(
-        self, *, columns: Sequence[str] = (), expected: Expectation | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, rows: Mapping[str, RowCheck] | None = None, check: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.columns = list(columns)
-        self.expected = expected
+        self.rows = dict(rows or {})
+        self.check = check
 
     def work(self, run: Run, facts: Facts, context: Context) -> OpenedHandle:
         """See `ppml_ops.lifecycle.decrypt`."""
-        expect = self.expected
-        opened = decrypt(
-            run,
-            facts,
-            columns=self.columns,
-            expected=(lambda: expect(context["params"], run.day)) if expect else None,
-            progress=LogProgress(self.log.info, "opened"),
+        expected = Expected(
+            {dataset: check.of(context["params"], run.day) for dataset, check in self.rows.items()},
+            Path(self.check).absolute() if self.check else None,
         )
+        opened = decrypt(run, facts, expected=expected, progress=LogProgress(self.log.info, "opened"))
         self.log.info("The result lies in %s (only this user may read it)", run.plaintext / "result")
-        return OpenedHandle(
-            rows=opened.summary.rows if opened.summary else None, matches_expected=opened.matches_expected
-        )
+        return OpenedHandle(rows=opened.rows, matches_expected=opened.matches_expected)
 
 
 class RetireTicket(OwnerStage):

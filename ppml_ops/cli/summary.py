@@ -79,7 +79,8 @@ def show_summary(terminal: Console, summary: RunSummary) -> None:
     terminal.print()
     terminal.print(_stages(summary))
     if summary.succeeded and summary.run:
-        _show_rows(terminal, summary.run.plaintext / "result")
+        for title, folder in _results(summary.run, summary.records):
+            _show_rows(terminal, title, folder)
     _show_verdict(terminal, summary)
     if summary.succeeded:
         terminal.print(f"[bold green]success[/] in {summary.seconds:.1f} s, proven by its receipt")
@@ -113,7 +114,17 @@ def _stages(summary: RunSummary) -> Table:
     return table
 
 
-def _show_rows(terminal: Console, folder: Path) -> None:
+def _results(run: Run, records: dict[str, StageRecord]) -> list[tuple[str, Path]]:
+    """Title and folder of each opened result."""
+    opened = records["decrypt"].facts["results"] if "decrypt" in records else None
+    datasets = sorted(opened) if isinstance(opened, dict) else []
+    folder = run.plaintext / "result"
+    if len(datasets) < 2:
+        return [("first rows of the result", folder)]
+    return [(f"first rows of {dataset}", folder / dataset) for dataset in datasets]
+
+
+def _show_rows(terminal: Console, title: str, folder: Path) -> None:
     files = sorted(folder.rglob("*.csv"))
     rows: list[list[str]] = []
     header: list[str] = []
@@ -124,7 +135,7 @@ def _show_rows(terminal: Console, folder: Path) -> None:
             rows += islice(reader, _FIRST_ROWS - len(rows))
     if not header:
         return
-    table = Table(title="first rows of the result", title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
     for name in header:
         table.add_column(plain(name))
     for row in rows:

@@ -79,7 +79,7 @@ def seal_sources(
     Raises:
         DataError: a source changed while it was read, or another writer published `version` first.
     """
-    names = [f"{table}/part-{n:05d}-{head.data_key_id[:12]}{s.suffix}" for n, s in enumerate(sources)]
+    names = [f"{table}/part-{n:05d}-{_mark(head.data_key_id)}{s.suffix}" for n, s in enumerate(sources)]
     written: list[str] = []
     lock = threading.Lock()
 
@@ -103,6 +103,19 @@ def seal_sources(
                 store.folder.remove(name)
         raise
     return manifest
+
+
+def remove_unpublished(store: DatasetStore, data_key_id: str) -> None:
+    """Remove the parts that a killed `seal_sources` left under this data key; no manifest names them."""
+    published = store.published_parts()
+    for path in store.folder.files():
+        if path not in published and f"-{_mark(data_key_id)}" in path.rpartition("/")[2]:
+            store.folder.remove(path)
+
+
+def _mark(data_key_id: str) -> str:
+    """In the names of all parts of a version, so that those of two versions never meet."""
+    return data_key_id[:12]
 
 
 def _seal_one(

@@ -7,6 +7,7 @@ from ppml_ops.errors import DataError, IntegrityError
 
 MANIFESTS = "_manifest"
 RESERVED = "_reserved"
+_MAX_OWNER = 256
 
 
 class VersionTakenError(DataError):
@@ -64,17 +65,24 @@ class DatasetStore:
                 next_step="run again: the next free version will be taken",
             ) from None
 
-    def reserve(self, owner: str) -> int:
-        """A version number that no other caller of `reserve` gets, above all published ones.
+    def published_parts(self) -> set[str]:
+        """Paths of the parts that any version names. Raises IntegrityError for a damaged manifest."""
+        return {part.path for version in self.versions() for part in self.read(version).parts}
 
-        Numbers of runs that fail are not used again; versions need not be consecutive.
+    def reserve(self, owner: str) -> int:
+        """A version number that no other owner gets, above all published ones; the same one until it is used.
+
+        Numbers of owners that never publish are lost; versions need not be consecutive.
         """
         version = max(self.versions(), default=0) + 1
         while True:
+            path = f"{RESERVED}/{version}"
             try:
-                self.folder.create_only(f"{RESERVED}/{version}", owner.encode())
+                self.folder.create_only(path, owner.encode())
                 return version
             except FileExistsError:
+                if self.folder.read(path, _MAX_OWNER) == owner.encode():
+                    return version
                 version += 1
 
     def check_parts(self, manifest: Manifest) -> None:

@@ -80,6 +80,12 @@ def assemble(homes: Sequence[Folder], manifest: Manifest, store: DatasetStore) -
     if manifest.version in store.versions() and store.read(manifest.version) == manifest:
         store.check_parts(manifest)
         return
+    if taken := sorted(store.published_parts() & {part.path for part in manifest.parts}):
+        raise IntegrityError(
+            f"{taken[0]} belongs to another version of {manifest.dataset} and is not overwritten",
+            next_step="let the job write files whose names differ from run to run",
+            who="the author of the workload",
+        )
     for part in manifest.parts:
         for home in homes:
             if _same(home, part):

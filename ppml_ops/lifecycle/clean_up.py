@@ -5,8 +5,10 @@ Committed ciphertext, sealed logs, records and the opened result stay; retention
 
 import json
 import shutil
+from contextlib import suppress
 
-from ppml_ops.errors import PpmlError
+from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.lifecycle.generations import Generation, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
@@ -28,14 +30,26 @@ def clean_up(run: Run, facts: Facts) -> None:
         _destroy_td(generation)
         for name in ("work", "code"):
             shutil.rmtree(generation.folder / name, ignore_errors=True)
-    issued = run.records.facts("issue_ticket")
-    keep_sealed_logs(run, str(issued["result"]))
+    outputs = list(run.records.facts("issue_ticket")["outputs"])
+    keep_sealed_logs(run, outputs[0])
+    for dataset in outputs:
+        _remove_uncommitted(run, dataset)
     for node in run.profile.nodes:
         run.on_node(node).remove()
-    for generation in generations(run):
-        run.dataset(str(issued["result"])).folder.remove(f"_incoming/{generation.name}")
-    shutil.rmtree(run.plaintext / "input", ignore_errors=True)
+    for left in ("input", ".result.opening"):
+        shutil.rmtree(run.plaintext / left, ignore_errors=True)
     facts.update(ticket=current_ticket(run), ended_processes=ended)
+
+
+def _remove_uncommitted(run: Run, dataset: str) -> None:
+    """What gather and merge of a dead try left in the storage: parts that no published manifest names."""
+    store = run.dataset(dataset)
+    for generation in generations(run):
+        store.folder.remove(f"_incoming/{generation.name}")
+        written = DatasetStore(generation.output(run.profile.nodes[0], dataset))
+        with suppress(IntegrityError):  # who can't tell what is published removes nothing
+            for path in written.published_parts() - store.published_parts():
+                store.folder.remove(path)
 
 
 def _destroy_td(generation: Generation) -> None:

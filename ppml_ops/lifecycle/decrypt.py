@@ -1,84 +1,120 @@
-"""decrypt (owner): open the published result for its recipient and compare it with what must come out."""
+"""decrypt (owner): open the published results for their recipient and compare them with what must come out."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir
+from ppml_ops.lifecycle.check_result import ResultCheck, run_script, summarise
 from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.lifecycle.owner_notes import recall
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import keeps_promise, promised_result
+from ppml_ops.lifecycle.tickets import keeps_promise, promised_results
 from ppml_ops.receipts.records import Facts
-from ppml_ops.workloads.rows import RowSummary, summarise_csv
+from ppml_ops.workloads.rows import RowSummary
 
 
 class Opened(NamedTuple):
-    """The opened result: its files (owner's side, mode 0600), and what its rows come to."""
+    """The opened results: files (owner's side, mode 0600), rows if they were read, and whether all is right."""
 
     files: list[Path]
-    summary: RowSummary | None
+    rows: int | None
     matches_expected: bool | None
 
 
-def decrypt(
-    run: Run,
-    facts: Facts,
-    *,
-    columns: Sequence[str],
-    expected: Callable[[], RowSummary | None] | None,
-    progress: Callable[[int], None] = lambda _done: None,
-) -> Opened:
-    """Open the version that merge published into `data/<run key>/result/`.
+@dataclass(frozen=True)
+class Expected:
+    """What results must come to: rows by data set, and the owner's own script for all of them.
 
-    Args:
-        columns: of the result's rows, in the order in which they are summed up; empty: they are not read.
-        expected: what the rows must come to, when that is known without Spark.
+    `script` runs as `python SCRIPT --day <YYYY-MM-DD> --result <folder>`; exit code 0 says that all is right.
+    """
+
+    rows: Mapping[str, ResultCheck] = field(default_factory=dict)
+    script: Path | None = None
+
+
+def decrypt(
+    run: Run, facts: Facts, *, expected: Expected, progress: Callable[[int], None] = lambda _done: None
+) -> Opened:
+    """Open the versions that merge published into `data/<run key>/result/`.
+
+    With several results each has a folder of its data set's name there.
 
     Raises:
-        IntegrityError: the result is not the one that was published, or differs from what is expected.
+        IntegrityError: a result is not the one that was published, or differs from what is expected.
+        DataError: rows that were to be compared can't be read.
     """
     merged = run.records.facts("merge")
-    promised = promised_result(run, recall(run, "ticket", "issue_ticket"))
+    promised = promised_results(run, recall(run, "ticket", "issue_ticket"))
+    target = private_dir(run.plaintext) / "result"
+    hidden = target.with_name(".result.opening")
+    for left in (target, hidden):  # of an earlier try; results can be opened again at any time
+        shutil.rmtree(left, ignore_errors=True)
+    private_dir(hidden)
+    for one in promised:
+        _open(run, one, merged, hidden / one.dataset, progress)
+    if len(promised) == 1:
+        (hidden / promised[0].dataset).rename(target)
+        hidden.rmdir()
+    else:
+        hidden.rename(target)
+    folders = {one.dataset: target if len(promised) == 1 else target / one.dataset for one in promised}
+    opened = _compare(run, folders, target, expected)
+    facts.update(
+        ticket=merged["ticket"],
+        results=merged["results"],
+        parts=len(opened.files),
+        bytes=sum(path.stat().st_size for path in opened.files),
+        rows=opened.rows,
+        matches_expected=opened.matches_expected,
+    )
+    return opened
+
+
+def _open(
+    run: Run,
+    promised: WriteBinding,
+    merged: Facts,
+    target: Path,
+    progress: Callable[[int], None],
+) -> None:
     store = run.dataset(promised.dataset)
-    manifest = store.read(int(merged["version"]))
-    if manifest.digest != merged["manifest_digest"] or not keeps_promise(manifest, promised):
+    manifest = store.read(int(merged["versions"][promised.dataset]))
+    if manifest.digest != merged["results"][promised.dataset] or not keeps_promise(manifest, promised):
         raise IntegrityError(
             f"version {manifest.version} of {manifest.dataset} is not the result of this run's job",
             next_step="restore the data set from a good copy, or clear `submit`",
         )
-    target = private_dir(run.plaintext) / "result"
-    shutil.rmtree(target, ignore_errors=True)  # of an earlier try; it can be opened again at any time
-    files = open_version(
-        store, manifest, unwrap_first(run.home, promised.wraps, promised.dataset), target, progress
+    key = unwrap_first(run.home, promised.wraps, promised.dataset)
+    open_version(store, manifest, key, target, progress)
+
+
+def _compare(run: Run, folders: Mapping[str, Path], target: Path, expected: Expected) -> Opened:
+    """Raises IntegrityError for the first result that is not what is expected."""
+    found: dict[str, RowSummary] = {}
+    compared = False
+    for dataset, check in expected.rows.items():
+        summary = summarise(folders[dataset], check.columns)
+        if summary is None:
+            continue
+        found[dataset] = summary
+        wanted = check.expected() if check.expected else None
+        if wanted is not None and wanted != summary:
+            raise IntegrityError(
+                f"{dataset} has {summary.rows} rows where {wanted.rows} are expected, or other values in them",
+                next_step="do not use the result; compare the workload with the expectation",
+            )
+        compared |= wanted is not None
+    if expected.script:
+        run_script(expected.script, run.day, target)
+        compared = True
+    return Opened(
+        files=sorted(path for path in target.rglob("*") if path.is_file()),
+        rows=sum(summary.rows for summary in found.values()) if found else None,
+        matches_expected=True if compared else None,
     )
-    summary = summarise_csv(_texts(files), columns) if columns and _is_csv(files) else None
-    wanted = expected() if expected and summary else None
-    facts.update(
-        ticket=merged["ticket"],
-        manifest_digest=manifest.digest,
-        parts=len(files),
-        bytes=sum(path.stat().st_size for path in files),
-        rows=summary.rows if summary else None,
-        expected_rows=wanted.rows if wanted else None,
-        matches_expected=None if wanted is None else wanted == summary,
-    )
-    if wanted is not None and summary is not None and wanted != summary:
-        raise IntegrityError(
-            f"the result has {summary.rows} rows where {wanted.rows} are expected, or other values in them",
-            next_step="do not use the result; compare the workload with the expectation",
-        )
-    return Opened(files, summary, facts["matches_expected"])
-
-
-def _is_csv(files: Sequence[Path]) -> bool:
-    return all(path.suffix == ".csv" for path in files)
-
-
-def _texts(files: Sequence[Path]) -> Iterator[IO[str]]:
-    for path in files:
-        with path.open(encoding="utf-8", newline="") as text:
-            yield text

@@ -13,8 +13,8 @@ from typing import Any
 
 from ppml_ops.canonical import canonical_json, sha256_hex
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Producer, TableSchema
-from ppml_ops.datasets.seal import Source, find_sources, seal_sources
-from ppml_ops.datasets.store import VersionTakenError
+from ppml_ops.datasets.seal import Source, find_sources, remove_unpublished, seal_sources
+from ppml_ops.datasets.store import DatasetStore, VersionTakenError
 from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
 from ppml_ops.errors import DataError
@@ -22,7 +22,7 @@ from ppml_ops.files import private_dir
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
-from ppml_ops.lifecycle.owner_notes import remember
+from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.generator import Generator
@@ -34,7 +34,8 @@ _HEADER_LIMIT = 1 << 20
 class Upload:
     """Where a day's input goes: `<dataset>/<table>/`, under the data set's key in `key_service`.
 
-    `columns` must stand in the header of each CSV file; `progress` gets plaintext bytes since its last call.
+    `columns` must stand in the header of each CSV file; with none, files of any format are sealed as they are.
+    `progress` gets plaintext bytes since its last call.
     """
 
     run: Run
@@ -47,7 +48,7 @@ class Upload:
     def from_source(self, url: str) -> Manifest:
         """Seal the file, folder or URL `url`. Raises as `encrypt_upload`."""
         sources = find_sources(url)
-        for one in sources:
+        for one in sources if self.columns else ():
             check_columns(one, self.columns)
         files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]
         return self._seal_or_reuse({"files": files}, sources)
@@ -95,10 +96,11 @@ class Upload:
         latest = store.latest()
         data_key = new_data_key()
         service = key_service_for(self.key_service, home=self.run.home)
+        columns = tuple(self.columns)
         head = ManifestHead(
             dataset=self.dataset,
-            data_key_id=uuid.uuid4().hex,
-            schema=TableSchema(format="csv", header=True, columns=tuple(self.columns)),
+            data_key_id=self._new_data_key_id(store),
+            schema=TableSchema(format="csv", header=True, columns=columns) if columns else None,
             partition={"date": self.run.day.isoformat()},
             wraps=(service.wrap(key_of(self.key_service, self.dataset), data_key, self.dataset),),
             previous=latest.digest if latest else None,
@@ -107,6 +109,16 @@ class Upload:
         )
         version = latest.version + 1 if latest else 1
         return seal_sources(sources, store, head, version, data_key, table=self.table, progress=self.progress)
+
+    def _new_data_key_id(self, store: DatasetStore) -> str:
+        """An id, noted before any part bears it, so that a try after a kill removes what the last one left."""
+        note = f"sealing:{self.dataset}"
+        former = recall(self.run, note, "encrypt_upload", default=None)
+        if former is not None:
+            remove_unpublished(store, former)
+        data_key_id = uuid.uuid4().hex
+        remember(self.run, **{note: data_key_id})
+        return data_key_id
 
 
 def encrypt_upload(
@@ -125,7 +137,7 @@ def encrypt_upload(
     else:
         raise DataError("the run has no input", next_step="give the URL of the input")
     sealed = {"version": manifest.version, "manifest_digest": manifest.digest}
-    remember(upload.run, sealed={upload.dataset: sealed})
+    remember(upload.run, **{f"sealed:{upload.dataset}": sealed})
     facts.update(
         dataset=upload.dataset,
         version=manifest.version,

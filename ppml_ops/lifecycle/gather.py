@@ -16,41 +16,47 @@ def incoming(run: Run, dataset: str, generation: str, node: str) -> Folder:
     return run.dataset(dataset).folder.at(f"_incoming/{generation}/{node}")
 
 
-def result_manifest(run: Run) -> Manifest:
-    """The result's manifest as it lies on the driver's node, which must be the one that submit recorded.
+def result_manifests(run: Run) -> list[Manifest]:
+    """The results' manifests as they lie on the driver's node, which must be those that submit recorded.
 
     Raises:
-        IntegrityError: it is another one.
+        IntegrityError: one is another one.
         DataError: there is none.
     """
     done = run.records.facts("submit")
-    driver = submitted_generation(run).output(str(done["nodes"][0]), str(done["dataset"]))
-    manifest = DatasetStore(driver).read(int(done["version"]))
-    promised = written_by(read_ticket(run, str(done["ticket"])))
-    if manifest.digest != done["manifest_digest"] or not keeps_promise(manifest, promised):
-        raise IntegrityError(
-            f"the result manifest on node {done['nodes'][0]} is not the one that the job published",
-            next_step="clear `submit` to run the job again",
-        )
-    return manifest
+    manifests = []
+    for promised in written_by(read_ticket(run, str(done["ticket"]))):
+        driver = submitted_generation(run).output(str(done["nodes"][0]), promised.dataset)
+        manifest = DatasetStore(driver).read(int(done["versions"][promised.dataset]))
+        if manifest.digest != done["results"][promised.dataset] or not keeps_promise(manifest, promised):
+            raise IntegrityError(
+                f"the manifest of {promised.dataset} on node {done['nodes'][0]} is not what the job published",
+                next_step="clear `submit` to run the job again",
+            )
+        manifests.append(manifest)
+    return manifests
 
 
 def gather(run: Run, facts: Facts, *, node: str) -> int:
-    """Collect the parts of `node`; returns their number, which may be 0.
+    """Collect the parts of all results that lie on `node`; returns their number, which may be 0.
 
     Raises:
         IntegrityError: a part is missing or is not the one written.
     """
     done = run.records.facts("submit")
-    manifest = result_manifest(run)
-    source = submitted_generation(run).output(node, manifest.dataset)
-    table = collect(node, source, manifest, incoming(run, manifest.dataset, str(done["generation"]), node))
+    generation = submitted_generation(run)
+    tables = {}
+    for manifest in result_manifests(run):
+        dataset = manifest.dataset
+        home = incoming(run, dataset, generation.name, node)
+        tables[dataset] = collect(node, generation.output(node, dataset), manifest, home)
+    lines = [line for table in tables.values() for line in table]
     facts.update(
         ticket=done["ticket"],
         generation=done["generation"],
-        manifest_digest=manifest.digest,
-        parts=len(table),
-        sealed_bytes=sum(line.length for line in table),
-        checksums=[line._asdict() for line in table],
+        results=done["results"],
+        parts=len(lines),
+        sealed_bytes=sum(line.length for line in lines),
+        checksums={dataset: [line._asdict() for line in table] for dataset, table in tables.items()},
     )
-    return len(table)
+    return len(lines)

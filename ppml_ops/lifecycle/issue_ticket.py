@@ -1,12 +1,15 @@
-"""issue_ticket (owner, setup): sign which job may use which data, and mint the key of its result.
+"""issue_ticket (owner, setup): sign which job may use which data, and mint the keys of its results.
 
 Get-or-create: Airflow runs it again on nearly every clear. A ticket that still fits is kept.
 """
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
 
 from ppml_ops.attestation.measure import code_digest
 from ppml_ops.broker.tickets import ReadBinding, TicketClaims, WriteBinding, owner_key, sign_ticket
@@ -19,12 +22,13 @@ from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
+from ppml_ops.lifecycle.inputs import input_store
 from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.policies import ensure_policy
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import owner_key_file, read_ticket, ticket_path, written_by
+from ppml_ops.lifecycle.tickets import owner_key_file, read_by, read_ticket, ticket_path, written_by
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob
+from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob, not_a_job
 
 #: Longer than the time limit of any profile's job, so that a slow one can still replace an executor.
 LIFETIME_SECONDS = 26 * 3600
@@ -33,21 +37,46 @@ MAX_ACTIVATIONS = 16
 
 
 def build_job(
-    run: Run, *, name: str, application: Path, arguments: Sequence[str], reads: Sequence[str], writes: str
+    run: Run,
+    *,
+    name: str,
+    application: Path,
+    arguments: Sequence[str],
+    reads: Sequence[str],
+    writes: Sequence[str],
+    main: str | None = None,
+    main_class: str | None = None,
+    conf: Mapping[str, str] = MappingProxyType({}),
 ) -> SparkJob:
-    """The job as it will be signed and measured. Raises ConfigError for code that can't be read."""
-    partition = {"date": run.day.isoformat()}
-    return SparkJob(
-        name=name,
-        code=CodeBundle(main=application.name, digest=code_digest(application)),
-        arguments=tuple(arguments),
-        datasets=(
-            *(JobDataset(dataset=dataset, mode="read", partition=partition) for dataset in reads),
-            JobDataset(dataset=writes, mode="write", partition=partition),
-        ),
-        resources=Resources(cores=int(run.profile.master.removeprefix("local[").removesuffix("]"))),
-        profile=run.profile.name,
-    )
+    """The job as it will be signed and measured.
+
+    Args:
+        application: a `.py` file, a folder whose script `main` is the program, or a `.jar` with `main_class`.
+        reads: data sets that it reads.
+        writes: data sets that it writes; the first one also gets the sealed log.
+        conf: Spark settings from the allow-list.
+
+    Raises:
+        ConfigError: the code can't be read, or the job can't be like that.
+    """
+    day = {"date": run.day.isoformat()}
+    try:
+        return SparkJob(
+            name=name,
+            code=CodeBundle(
+                main=main or application.name, main_class=main_class, digest=code_digest(application)
+            ),
+            arguments=tuple(arguments),
+            datasets=(
+                *(JobDataset(dataset=dataset, mode="read", partition=day) for dataset in reads),
+                *(JobDataset(dataset=dataset, mode="write", partition=day) for dataset in writes),
+            ),
+            conf=dict(conf),
+            resources=Resources(cores=int(run.profile.master.removeprefix("local[").removesuffix("]"))),
+            profile=run.profile.name,
+        )
+    except ValidationError as error:
+        raise not_a_job(error, who="the author of the DAG") from None
 
 
 def issue_ticket(
@@ -58,11 +87,13 @@ def issue_ticket(
     application: Path,
     key_service: str,
     purpose: str,
+    in_place: Mapping[str, str] = MappingProxyType({}),
     job_is_done: bool = False,
 ) -> str:
     """Sign a ticket for `job`, or keep the run's current one; returns the ticket's id.
 
     Args:
+        in_place: URLs of inputs that were sealed before and are read where they lie.
         job_is_done: submit has succeeded and is not going to run again, so the ticket that it ran under is
             confirmed although it is spent: what comes after needs no key from the broker.
 
@@ -72,7 +103,7 @@ def issue_ticket(
     """
     write_private(run.job_file, job.canonical())
     reads = [item.dataset for item in job.datasets if item.mode == "read"]
-    bindings = [_read_binding(run, dataset, key_service) for dataset in reads]
+    bindings = [_read_binding(run, dataset, in_place, key_service) for dataset in reads]
     claims = _spent(run) if job_is_done else None
     claims = claims or _current(run, job, bindings)
     if claims is None:
@@ -83,23 +114,33 @@ def issue_ticket(
         job_digest=claims.job_digest,
         expires=claims.exp,
         application=str(application),
-        result=job.written[0],
-        version=written_by(claims).version,
+        outputs={output.dataset: output.version for output in written_by(claims)},
         inputs={binding.dataset: binding.manifest_digest for binding in bindings},
+        input_versions={binding.dataset: binding.version for binding in bindings},
+        in_place={dataset: url for dataset, url in in_place.items() if dataset in reads},
     )
     return claims.jti
 
 
-def _read_binding(run: Run, dataset: str, key_service: str) -> ReadBinding:
-    """Exactly the version that encrypt_upload sealed or verified; not what lies there as the newest."""
-    sealed = recall(run, "sealed", "encrypt_upload")
-    store = run.dataset(dataset)
-    manifest = store.read(sealed[dataset]["version"] if dataset in sealed else None)
-    if dataset in sealed and manifest.digest != sealed[dataset]["manifest_digest"]:
-        raise IntegrityError(
-            f"version {manifest.version} of {dataset} is not the one that encrypt_upload left there",
-            next_step="restore the data set from a good copy, or clear `encrypt_upload`",
-        )
+def _read_binding(run: Run, dataset: str, in_place: Mapping[str, str], key_service: str) -> ReadBinding:
+    """Exactly the version that encrypt_upload sealed or verified; of an input in place, the newest."""
+    store = input_store(run, dataset, in_place)
+    if dataset in in_place:
+        manifest = store.read()
+        if manifest.dataset != dataset:
+            raise IntegrityError(
+                f"the data set at {store.folder} is {manifest.dataset}, not {dataset}",
+                next_step="correct the input's URL or its data set id",
+                who="the author of the DAG",
+            )
+    else:
+        sealed = recall(run, f"sealed:{dataset}", "encrypt_upload")
+        manifest = store.read(sealed["version"])
+        if manifest.digest != sealed["manifest_digest"]:
+            raise IntegrityError(
+                f"version {manifest.version} of {dataset} is not the one that encrypt_upload left there",
+                next_step="restore the data set from a good copy, or clear `encrypt_upload`",
+            )
     check_version(store, manifest, open_data_key(run.home, manifest, key_of(key_service, dataset)))
     return ReadBinding(
         dataset=dataset,
@@ -129,12 +170,11 @@ def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClai
     if retired is not None and retired.facts.get("ticket") == jti:
         return None
     claims = read_ticket(run, jti)
-    output = written_by(claims)
     fits = (
         claims.job_digest == job.job_digest
         and claims.exp > time.time() + LIFETIME_SECONDS / 2
-        and [binding for binding in claims.datasets if isinstance(binding, ReadBinding)] == bindings
-        and output.version not in run.dataset(output.dataset).versions()
+        and list(read_by(claims)) == bindings
+        and not any(output.version in run.dataset(output.dataset).versions() for output in written_by(claims))
     )
     return claims if fits else None
 
@@ -146,19 +186,6 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
         ensure_policy(run, broker, item.dataset, purpose)
     broker.register_owner({name: str(value) for name, value in owner.as_dict(private=False).items()})
     domain = broker.info().trust_domain
-    result = job.written[0]
-    latest = run.dataset(result).latest()
-    wrap = key_service_for(key_service, home=run.home).wrap(key_of(key_service, result), new_data_key(), result)
-    head = ManifestHead(
-        dataset=result,
-        data_key_id=uuid.uuid4().hex,
-        schema=None,
-        partition={"date": run.day.isoformat()},
-        wraps=(wrap,),
-        previous=latest.digest if latest else None,
-        producer=Producer(run=run.key, spec=sha256_hex(job.canonical())),
-        trust_domain=domain,
-    )
     now = int(time.time())
     claims = TicketClaims(
         jti=uuid.uuid4().hex,
@@ -174,13 +201,7 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
         max_activations=MAX_ACTIVATIONS,
         datasets=[
             *bindings,
-            WriteBinding(
-                dataset=result,
-                version=run.dataset(result).reserve(run.key),
-                data_key_id=head.data_key_id,
-                wraps=[wrap],
-                manifest=head.document(),
-            ),
+            *(_write_binding(run, job, dataset, key_service, domain) for dataset in job.written),
         ],
     )
     path = ticket_path(run, claims.jti)
@@ -189,3 +210,29 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
         broker.revoke_ticket(former.stem)
     write_private(path, sign_ticket(claims, owner).encode())
     return claims
+
+
+def _write_binding(run: Run, job: SparkJob, dataset: str, key_service: str, domain: str) -> WriteBinding:
+    """A new data key and the next version number for a data set that the job writes."""
+    store = run.dataset(dataset)
+    latest = store.latest()
+    wrap = key_service_for(key_service, home=run.home).wrap(
+        key_of(key_service, dataset), new_data_key(), dataset
+    )
+    head = ManifestHead(
+        dataset=dataset,
+        data_key_id=uuid.uuid4().hex,
+        schema=None,
+        partition={"date": run.day.isoformat()},
+        wraps=(wrap,),
+        previous=latest.digest if latest else None,
+        producer=Producer(run=run.key, spec=sha256_hex(job.canonical())),
+        trust_domain=domain,
+    )
+    return WriteBinding(
+        dataset=dataset,
+        version=store.reserve(run.key),
+        data_key_id=head.data_key_id,
+        wraps=[wrap],
+        manifest=head.document(),
+    )

@@ -40,7 +40,7 @@ def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
     """
     found = False
     for generation in generations(run):
-        output = written_by(read_ticket(run, generation.ticket))
+        output = written_by(read_ticket(run, generation.ticket))[0]
         folder = run.dataset(output.dataset).folder
         names = log_pieces(folder.names(LOGS), generation.name)
         if not names:

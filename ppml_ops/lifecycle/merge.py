@@ -1,15 +1,15 @@
-"""merge (orchestrator): the gathered parts become the result's next version, published create-only."""
+"""merge (orchestrator): the gathered parts become the results' next versions, published create-only."""
 
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.topology import assemble
 from ppml_ops.errors import ConfigError
-from ppml_ops.lifecycle.gather import incoming, result_manifest
+from ppml_ops.lifecycle.gather import incoming, result_manifests
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 
 
-def merge(run: Run, facts: Facts) -> Manifest:
-    """Publish the result. Publishing it again changes nothing.
+def merge(run: Run, facts: Facts) -> list[Manifest]:
+    """Publish the results. Publishing them again changes nothing.
 
     Raises:
         ConfigError: a node was not gathered for this generation.
@@ -23,17 +23,18 @@ def merge(run: Run, facts: Facts) -> Manifest:
                 f"node {node} was gathered for another generation than {done['generation']}",
                 next_step="clear `gather`",
             )
-    manifest = result_manifest(run)
-    store = run.dataset(manifest.dataset)
-    homes = [incoming(run, manifest.dataset, str(done["generation"]), node) for node in done["nodes"]]
-    assemble(homes, manifest, store)
-    store.folder.remove(f"_incoming/{done['generation']}")
+    manifests = result_manifests(run)
+    for manifest in manifests:
+        store = run.dataset(manifest.dataset)
+        homes = [incoming(run, manifest.dataset, str(done["generation"]), node) for node in done["nodes"]]
+        assemble(homes, manifest, store)
+        store.folder.remove(f"_incoming/{done['generation']}")
+    parts = [part for manifest in manifests for part in manifest.parts]
     facts.update(
         ticket=done["ticket"],
-        dataset=manifest.dataset,
-        version=manifest.version,
-        manifest_digest=manifest.digest,
-        parts=len(manifest.parts),
-        sealed_bytes=sum(part.length for part in manifest.parts),
+        results={manifest.dataset: manifest.digest for manifest in manifests},
+        versions={manifest.dataset: manifest.version for manifest in manifests},
+        parts=len(parts),
+        sealed_bytes=sum(part.length for part in parts),
     )
-    return manifest
+    return manifests

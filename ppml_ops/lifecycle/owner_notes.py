@@ -21,8 +21,11 @@ def remember(run: Run, **notes: Any) -> None:
         write_private(path, canonical_json(before | notes))
 
 
-def recall(run: Run, name: str, stage: str) -> Any:
-    """The note `name`, which `stage` made.
+_MUST_BE_THERE = object()
+
+
+def recall(run: Run, name: str, stage: str, *, default: Any = _MUST_BE_THERE) -> Any:
+    """The note `name`, which `stage` made; `default`, if given, where there is none.
 
     Raises:
         ConfigError: that stage has not run here.
@@ -32,6 +35,8 @@ def recall(run: Run, name: str, stage: str) -> Any:
     try:
         return json.loads(path.read_bytes())[name]
     except (FileNotFoundError, KeyError):
+        if default is not _MUST_BE_THERE:
+            return default
         raise ConfigError(
             f"the owner's side has no note of {stage} in run {run.key}",
             next_step=f"clear the task `{stage}`, and run all owner stages where the owner's folder is",

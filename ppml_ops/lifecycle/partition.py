@@ -53,6 +53,11 @@ def partition_of(
     return today - timedelta(days=1)
 
 
+def for_day(text: str, day: date) -> str:
+    """A path or URL with the day in the place of `{date}`, as YYYY-MM-DD."""
+    return text.replace("{date}", day.isoformat())
+
+
 def run_key(dag_id: str, run_id: str, day: date) -> str:
     """`<dag, at most 20>-<yyyymmdd>-<12 hex of SHA-256(dag id, 0, run id)>`: safe in paths and labels."""
     slug = re.sub(r"[^a-z0-9]+", "-", dag_id.lower()).strip("-")[:20].strip("-") or "dag"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
+from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import IntegrityError, PpmlError
@@ -18,6 +19,7 @@ from ppml_ops.files import file_lock
 from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
 from ppml_ops.lifecycle.distribute import place_inputs
 from ppml_ops.lifecycle.generations import Generation, begin, generations
+from ppml_ops.lifecycle.inputs import hadoop_uri, input_store
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import (
@@ -36,12 +38,10 @@ from ppml_ops.spark.running import EXIT, Running
 
 
 class Submitted(NamedTuple):
-    """A generation that has published its result on the nodes."""
+    """A generation that has published its results on the nodes."""
 
     generation: str
-    number: int
-    dataset: str
-    manifest: Manifest
+    manifests: tuple[Manifest, ...]
     nodes: tuple[str, ...]
 
 
@@ -83,25 +83,31 @@ def submit(
         outcome = running.wait()
     except PpmlError:
         with suppress(PpmlError, OSError):  # the job's own failure is the one to show
-            _after_the_job(run, running, promised.dataset, facts)
+            _after_the_job(run, running, promised[0].dataset, facts)
         raise
-    _after_the_job(run, running, promised.dataset, facts)
-    manifest = DatasetStore(generation.output(run.profile.nodes[0], promised.dataset)).read()
-    if not keeps_promise(manifest, promised):
-        raise IntegrityError(
-            f"what lies on node {run.profile.nodes[0]} is not the result that the ticket lets the job write",
-            next_step="find out who writes to the node's folder, then clear `submit`",
-            who="the operator",
-        )
+    _after_the_job(run, running, promised[0].dataset, facts)
+    manifests = tuple(_published(run, generation, binding) for binding in promised)
     facts.update(
-        dataset=promised.dataset,
-        version=manifest.version,
-        manifest_digest=manifest.digest,
-        parts=len(manifest.parts),
+        results={manifest.dataset: manifest.digest for manifest in manifests},
+        versions={manifest.dataset: manifest.version for manifest in manifests},
+        parts=sum(len(manifest.parts) for manifest in manifests),
         nodes=list(run.profile.nodes),
         seconds=round(outcome.seconds, 3),
     )
-    return Submitted(generation.name, generation.number, promised.dataset, manifest, run.profile.nodes)
+    return Submitted(generation.name, manifests, run.profile.nodes)
+
+
+def _published(run: Run, generation: Generation, promised: WriteBinding) -> Manifest:
+    """What the job published of one data set, on the driver's node."""
+    node = run.profile.nodes[0]
+    manifest = DatasetStore(generation.output(node, promised.dataset)).read()
+    if not keeps_promise(manifest, promised):
+        raise IntegrityError(
+            f"what lies on node {node} is not the {promised.dataset} that the ticket lets the job write",
+            next_step="find out who writes to the node's folder, then clear `submit`",
+            who="the operator",
+        )
+    return manifest
 
 
 def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> None:
@@ -126,39 +132,40 @@ def _adopt_or_begin(run: Run, jti: str) -> tuple[Generation, bool]:
 
 
 def _succeeded(generation: Generation) -> bool:
-    """It ended with exit code 0 and its result still lies on the first node."""
+    """It ended with exit code 0 and its results still lie on the first node."""
     with suppress(OSError, ValueError, KeyError):
         if json.loads((generation.folder / EXIT).read_bytes())["exit_code"] == 0:
-            output = written_by(read_ticket(generation.run, generation.ticket))
-            base = generation.output(generation.run.profile.nodes[0], output.dataset)
-            return output.version in DatasetStore(base).versions()
+            node = generation.run.profile.nodes[0]
+            return all(
+                output.version in DatasetStore(generation.output(node, output.dataset)).versions()
+                for output in written_by(read_ticket(generation.run, generation.ticket))
+            )
     return False
 
 
 def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
     url, ca = broker_endpoint(run.home)
     claims = read_ticket(run, generation.ticket)
+    issued = run.records.facts("issue_ticket")
+
+    def folder(dataset: str, mode: str, node: str) -> Folder:
+        if mode == "read" and dataset in issued["in_place"]:
+            return input_store(run, dataset, issued["in_place"]).folder
+        here = run.on_node(node, f"in/{dataset}") if mode == "read" else generation.output(node, dataset)
+        Path(here.root).mkdir(parents=True, exist_ok=True, mode=0o700)
+        return here
 
     def binding(dataset: str, mode: str) -> Binding:
-        nodes = run.profile.nodes
-        if mode == "read":
-            folders = [run.on_node(node, f"in/{dataset}") for node in nodes]
-        else:
-            folders = [generation.output(node, dataset) for node in nodes]
-        for folder in folders:
-            Path(folder.root).mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Binding(
-            dataset=dataset,
-            bases=tuple(Base(node=n, uri=f.uri) for n, f in zip(nodes, folders, strict=True)),
-        )
+        bases = [Base(node=node, uri=hadoop_uri(folder(dataset, mode, node))) for node in run.profile.nodes]
+        return Binding(dataset=dataset, bases=tuple(bases))
 
     return Placement(
         generation=generation.name,
         folder=str(generation.folder),
-        code=str(run.records.facts("issue_ticket")["application"]),
+        code=str(issued["application"]),
         ticket=str(ticket_path(run, generation.ticket)),
         broker_url=url,
         broker_ca=str(ca),
         bindings=tuple(binding(item.dataset, item.mode) for item in job.datasets),
-        versions={b.dataset: b.version for b in claims.datasets if isinstance(b, WriteBinding)},
+        versions={output.dataset: output.version for output in written_by(claims)},
     )

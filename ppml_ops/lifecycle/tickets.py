@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ppml_ops.broker.jose import verify_compact
-from ppml_ops.broker.tickets import TICKET_TYPE, TicketClaims, WriteBinding, owner_key
+from ppml_ops.broker.tickets import TICKET_TYPE, ReadBinding, TicketClaims, WriteBinding, owner_key
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.run import Run
@@ -48,7 +48,7 @@ def owner_key_file(run: Run) -> Path:
     return run.home / "owner" / "ticket-signing.jwk"
 
 
-def promised_result(run: Run, jti: str) -> WriteBinding:
+def promised_results(run: Run, jti: str) -> tuple[WriteBinding, ...]:
     """What the owner's ticket `jti` lets the job write, from a ticket that really is the owner's for this run.
 
     Raises:
@@ -64,9 +64,14 @@ def promised_result(run: Run, jti: str) -> WriteBinding:
     return written_by(claims)
 
 
-def written_by(claims: TicketClaims) -> WriteBinding:
-    """What a ticket lets its job write."""
-    return next(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
+def written_by(claims: TicketClaims) -> tuple[WriteBinding, ...]:
+    """What a ticket lets its job write; the first data set also gets the sealed log."""
+    return tuple(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
+
+
+def read_by(claims: TicketClaims) -> tuple[ReadBinding, ...]:
+    """What a ticket lets its job read."""
+    return tuple(binding for binding in claims.datasets if isinstance(binding, ReadBinding))
 
 
 def keeps_promise(manifest: Manifest, promised: WriteBinding) -> bool:

@@ -19,18 +19,19 @@ def verify_run(run: Run, facts: Facts) -> None:
     stages += [(f"gather of {node}", run.records.facts("gather", node)) for node in submitted["nodes"]]
     stages.append(("decrypt", run.records.facts("decrypt")))
     for name, done in stages:
-        if done["manifest_digest"] != submitted["manifest_digest"] or done["ticket"] != ticket:
+        if done["results"] != submitted["results"] or done["ticket"] != ticket:
             raise IntegrityError(
                 f"{name} is of another result or ticket than this run's current one",
                 next_step="clear it with everything downstream",
                 who="the operator",
             )
-    store = run.dataset(str(submitted["dataset"]))
-    manifest = store.read(int(submitted["version"]))
-    store.check_parts(manifest)
-    if manifest.digest != submitted["manifest_digest"]:
-        raise IntegrityError(
-            f"version {manifest.version} of {manifest.dataset} changed after it was published",
-            next_step="restore the data set from a good copy",
-        )
-    facts.update(ticket=ticket, manifest_digest=manifest.digest, nodes=list(submitted["nodes"]))
+    for dataset, version in submitted["versions"].items():
+        store = run.dataset(dataset)
+        manifest = store.read(int(version))
+        store.check_parts(manifest)
+        if manifest.digest != submitted["results"][dataset]:
+            raise IntegrityError(
+                f"version {version} of {dataset} changed after it was published",
+                next_step="restore the data set from a good copy",
+            )
+    facts.update(ticket=ticket, results=submitted["results"], nodes=list(submitted["nodes"]))

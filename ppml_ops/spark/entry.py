@@ -16,13 +16,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ppml_ops.canonical import b64d
-from ppml_ops.errors import ConfigError
+from ppml_ops.errors import ConfigError, DeniedError
 from ppml_ops.files import private_dir, write_private
 from ppml_ops.spark.agent import one_line, read_config, release
 from ppml_ops.spark.conditions import error_conditions
@@ -32,7 +32,8 @@ from ppml_ops.spark.placement import AgentConfig, Binding, PlatformDevice, Socke
 from ppml_ops.spark.platform_client import PlatformClient
 from ppml_ops.spark.process import ProcessRecord, adopt_orphans
 from ppml_ops.spark.profiles import Profile
-from ppml_ops.spark.render import LOG4J, Submission, Tools, render_local
+from ppml_ops.spark.render import LOG4J, Submission, Tools, code_copy, render_local
+from ppml_ops.spark.runner import CodeChangedError, verified_copy
 from ppml_ops.spark.running import TD
 from ppml_ops.spark.sealedlog import SealedLog, log_path
 from ppml_ops.spark.supervisor import Supervisor
@@ -131,7 +132,27 @@ def prepare(work: Work, tools: Tools) -> Submission:
     )
     write_private(work.folder / "work/conf/spark-defaults.conf", submission.defaults().encode("ascii"))
     write_private(work.folder / "work/conf/log4j2.properties", LOG4J.encode("ascii"))
+    if work.job.code.main_class:  # of a script the runner takes the copy itself
+        _copy_jar(work)
     return submission
+
+
+def _copy_jar(work: Work) -> None:
+    """The very bytes that the job names, in a folder that was made just now.
+
+    Raises:
+        DeniedError: what lies there is not the job's code.
+    """
+    code = work.job.code
+    target = Path(code_copy(PurePosixPath(work.folder)))
+    try:
+        verified_copy(Path(work.config.code), code.main, code.digest, target)
+    except CodeChangedError:
+        raise DeniedError(
+            "the code changed between its measurement and its start",
+            next_step="find out who writes to the folders of runs, then begin a new generation",
+            who="the operator",
+        ) from None
 
 
 def outputs(bundle: "KeyBundle") -> dict[str, "Output"]:

@@ -18,6 +18,7 @@ from ppml_ops.spark.conf import check_conf
 MAX_JOB_BYTES = 256 * 1024
 
 Mode = Literal["read", "write"]
+_JAVA_CLASS = r"^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*$"
 
 
 def _relative(path: str) -> str:
@@ -36,9 +37,18 @@ class CodeBundle(_Model):
     """The application: one file, or a folder with an entry script."""
 
     main: Annotated[str, AfterValidator(_relative)] = Field(
-        description="Script to run: the file's name, or a path relative to the bundle's folder."
+        description="Script or jar to run: the file's name, or a path relative to the bundle's folder."
+    )
+    main_class: str | None = Field(
+        None, pattern=_JAVA_CLASS, max_length=512, description="Class to run, for a jar; null for a script."
     )
     digest: str = Field(pattern="^[0-9a-f]{64}$", description="`ppml_ops.attestation.measure.code_digest`.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.main.endswith(".jar") != (self.main_class is not None):
+            raise ValueError("a .jar needs the name of its main class, and only a .jar has one")
+        return self
 
 
 class JobDataset(_Model):
@@ -114,8 +124,13 @@ def parse_job(document: bytes) -> SparkJob:
     try:
         return SparkJob.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "document"
-        raise ConfigError(
-            f"not a SparkJob v1: {where}: {first['msg']}", next_step="correct the job's specification"
-        ) from None
+        raise not_a_job(error) from None
+
+
+def not_a_job(error: ValidationError, who: str | None = None) -> ConfigError:
+    """The error that names the first thing which keeps a document from being a SparkJob; never its values."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "document"
+    return ConfigError(
+        f"not a SparkJob v1: {where}: {first['msg']}", who=who, next_step="correct the job's specification"
+    )

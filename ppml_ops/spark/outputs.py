@@ -65,8 +65,8 @@ def reconcile(binding: Binding, output: Output) -> list[str]:
         raise _unlisted(
             output.dataset, open_folders, "their folder has no _SUCCESS: the write was not finished"
         )
-    parts = [_part(binding, path, files[path]) for path in unlisted]
     head = ManifestHead.model_validate(output.head)
+    parts = [_part(binding, path, files[path], head.data_key_id) for path in unlisted]
     store.publish(build_manifest(head, output.version, parts, output.key))
     return unlisted
 
@@ -76,9 +76,19 @@ def _committed(binding: Binding, path: str) -> bool:
     return any(_SUCCESS in Folder(base.uri).names(folder) for base in binding.bases)
 
 
-def _part(binding: Binding, path: str, node: str) -> Part:
+def _part(binding: Binding, path: str, node: str, data_key_id: str) -> Part:
+    """RDD writers name their files `part-00000` every time; two versions of a data set must never meet."""
     folder = next(Folder(base.uri) for base in binding.bases if base.node == node)
-    return Part(path=path, length=folder.size(path), header=folder.read(path, HEADER).hex(), node=node)
+    own = _own_name(path, data_key_id)
+    folder.rename(path, own)
+    return Part(path=own, length=folder.size(own), header=folder.read(own, HEADER).hex(), node=node)
+
+
+def _own_name(path: str, data_key_id: str) -> str:
+    """`out/part-00000.gz` → `out/part-00000-<12 digits of the data key's id>.gz`."""
+    parent, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.partition(".")
+    return f"{parent}{slash}{stem}-{data_key_id[:12]}{dot}{suffix}"
 
 
 def _unlisted(dataset: str, paths: Sequence[str], why: str) -> WorkloadError:

@@ -88,14 +88,25 @@ def render_local(
         f"{tools.spark_home}/bin/spark-submit",
         "--properties-file",
         str(work / "conf" / "spark-defaults.conf"),
-        str(PurePosixPath(__file__).with_name("runner.py")),
-        str(folder / "application.json"),
-        job.code.digest,
-        placement.code,
-        job.code.main,
+        *_program(job, placement, folder),
         *job.arguments,
     ]
     return Submission(argv, properties, _environment(tools, folder, work))
+
+
+def code_copy(folder: PurePosixPath) -> PurePosixPath:
+    """Folder of the verified copy of the code: what runs."""
+    return folder / "work" / "code"
+
+
+def _program(job: SparkJob, placement: Placement, folder: PurePosixPath) -> list[str]:
+    """What spark-submit runs: our own program, which starts the session and then the user's."""
+    record = str(folder / "application.json")
+    if job.code.main_class:
+        jar = str(code_copy(folder) / job.code.main)
+        return ["--class", f"{PACKAGE}.JarMain", jar, record, job.code.main_class]
+    runner = str(PurePosixPath(__file__).with_name("runner.py"))
+    return [runner, record, job.code.digest, placement.code, job.code.main]
 
 
 def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:

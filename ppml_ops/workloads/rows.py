@@ -7,7 +7,8 @@ choose rows freely can look for collisions of the sum, so integrity stays with t
 
 import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,24 +74,42 @@ def summarise_csv(files: Iterable[IO[str]], columns: Sequence[str]) -> RowSummar
     Raises:
         DataError: a header or a row does not fit; the message names the file by its number, never a value.
     """
-    csv.field_size_limit(_MAX_FIELD)
     digest = RowDigest()
     for number, file in enumerate(files, start=1):
-        reader = csv.reader(file)
-        header = next(reader, None)
-        if header is None:
-            continue
-        if sorted(header) != sorted(columns):
-            raise DataError(
-                f"CSV file {number} of the result has other columns than {', '.join(columns)}",
-                next_step="check that the workload writes these columns with a header",
-            )
-        order = [header.index(column) for column in columns]
-        for row in reader:
-            if len(row) != len(header):
-                raise DataError(
-                    f"line {reader.line_num} of CSV file {number} has {len(row)} fields, not {len(header)}",
-                    next_step="check how the workload quotes its output",
-                )
-            digest.add([row[index] for index in order])
+        add_csv(digest, number, file, columns)
     return digest.summary()
+
+
+def add_csv(
+    digest: RowDigest,
+    number: int,
+    file: IO[str],
+    columns: Sequence[str],
+    constants: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Count the rows of one CSV file; `constants` are columns that the file's place gives to all of them.
+
+    Raises:
+        DataError: as `summarise_csv`; `number` names the file.
+    """
+    csv.field_size_limit(_MAX_FIELD)
+    reader = csv.reader(file)
+    header = next(reader, None)
+    if header is None:
+        return
+    names = [*header, *constants]
+    if sorted(names) != sorted(columns):
+        raise DataError(
+            f"CSV file {number} of the result has other columns than {', '.join(columns)}",
+            next_step="check that the workload writes these columns with a header",
+        )
+    order = [names.index(column) for column in columns]
+    values = list(constants.values())
+    for row in reader:
+        if len(row) != len(header):
+            raise DataError(
+                f"line {reader.line_num} of CSV file {number} has {len(row)} fields, not {len(header)}",
+                next_step="check how the workload quotes its output",
+            )
+        row += values
+        digest.add([row[index] for index in order])

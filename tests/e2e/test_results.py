@@ -9,7 +9,7 @@ import pytest
 
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.errors import IntegrityError
-from ppml_ops.lifecycle.gather import result_manifest
+from ppml_ops.lifecycle.gather import result_manifests
 from tests.support.life_cycle import LifeCycle
 from tests.support.people import AWKWARD, answer, read_rows, write_people
 
@@ -30,7 +30,7 @@ def test_a_second_run_of_a_day_reuses_its_input_and_publishes_version_2(
     # The same input again, and nobody matches.
     second = LifeCycle(home, day, name="second", rows=3000, seed=7, job="Astronaut")
     assert second.finish().problems == ()
-    assert second.run.records.facts("encrypt_upload")["reused"] is True
+    assert second.run.records.facts("encrypt_upload", second.people)["reused"] is True
     assert second.store.versions() == [1]
     assert second.results.versions() == [1, 2]
     assert second.results.read(2).previous == second.results.read(1).digest
@@ -63,7 +63,7 @@ def test_own_files_on_a_machine_without_a_tee_that_the_policy_allows(
             f"dataset: {dataset}\nrelease:\n- purpose: [simple-query]\n  tee: [none]\n  simulated: true\n"
         )
     life.to("submit")
-    manifest = result_manifest(life.run)
+    (manifest,) = result_manifests(life.run)
     part = max(manifest.parts, key=lambda one: one.length)
     with damaged(life.run.on_node(part.node or "", f"g1/{life.result}").local(part.path), b""):
         with pytest.raises(IntegrityError, match="missing or not the one written"):

@@ -11,9 +11,10 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import PpmlError
 from ppml_ops.lifecycle.attest import attest
+from ppml_ops.lifecycle.check_result import ResultCheck
 from ppml_ops.lifecycle.clean_up import clean_up
 from ppml_ops.lifecycle.data_keys import open_data_key
-from ppml_ops.lifecycle.decrypt import decrypt
+from ppml_ops.lifecycle.decrypt import Expected, decrypt
 from ppml_ops.lifecycle.distribute import distribute
 from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
 from ppml_ops.lifecycle.gather import gather
@@ -133,7 +134,7 @@ class LifeCycle:
                 with self.run.records.recording("gather", node) as facts:
                     gather(self.run, facts, node=node)
             return
-        with self.run.records.recording(stage) as facts:
+        with self.run.records.recording(stage, self.people if stage == "encrypt_upload" else None) as facts:
             getattr(self, f"_{stage}")(facts)
 
     # -- what tests look at and change -------------------------------------------------------------------
@@ -211,7 +212,7 @@ class LifeCycle:
     def _issue_ticket(self, facts: Facts) -> None:
         job = build_job(
             self.run, name="simple-query", application=self.application, reads=[self.people],
-            writes=self.result, arguments=[
+            writes=[self.result], arguments=[
                 "--input", f"sealed://{self.people}/people", "--output", f"sealed://{self.result}/result",
                 "--min-age", str(self.params["min_age"]), "--max-age", str(self.params["max_age"]),
                 "--job", str(self.params["job"]), "--partitions", str(self.params["partitions"]),
@@ -240,7 +241,8 @@ class LifeCycle:
         merge(self.run, facts)
 
     def _decrypt(self, facts: Facts) -> None:
-        decrypt(self.run, facts, columns=COLUMNS, expected=lambda: expected_people(self.params, self.run.day))
+        check = ResultCheck(COLUMNS, lambda: expected_people(self.params, self.run.day))
+        decrypt(self.run, facts, expected=Expected({self.result: check}))
 
     def _verify_run(self, facts: Facts) -> None:
         verify_run(self.run, facts)

@@ -16,6 +16,7 @@ th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px so
 td.facts { font: 12px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 """
 _FACTS_SHOWN = (
+    "versions",
     "version",
     "parts",
     "rows",
@@ -23,6 +24,7 @@ _FACTS_SHOWN = (
     "generation",
     "ticket",
     "manifest_digest",
+    "results",
     "allow",
 )
 

@@ -48,12 +48,19 @@ class Stages:
 
         self.ran.append(operator.stage)
         self.instead.get(operator.stage, lambda: None)()
-        facts.update(ticket=self.ticket, manifest_digest=DIGEST, job_digest=JOB, inputs={"people": DIGEST})
+        facts.update(
+            ticket=self.ticket,
+            dataset="people",
+            manifest_digest=DIGEST,
+            results={"out": DIGEST},
+            job_digest=JOB,
+            inputs={"people": DIGEST},
+        )
         if operator.stage == "attest":
             facts["allow"] = True
         if operator.stage == "submit":
             facts.update(nodes=["node-a", "node-b"], releases=["r"])
-            return [NodeHandle(node=node, generation="x-g1", manifest_digest=DIGEST) for node in self.nodes]
+            return [NodeHandle(node=node, generation="x-g1") for node in self.nodes]
         return None
 
 

@@ -9,7 +9,7 @@ from ppml_ops.airflow.handles import Handle, NodeHandle, OpenedHandle
 from ppml_ops.airflow.xcom import GuardedXCom, register_handle
 from ppml_ops.errors import ConfigError
 
-NODE = NodeHandle(node="node-a", generation="run-g1", manifest_digest="d" * 64)
+NODE = NodeHandle(node="node-a", generation="run-g1")
 
 
 def back(value: Any) -> Any:
@@ -34,9 +34,7 @@ def test_a_subclass_is_not_its_registered_parent() -> None:
         secret: str = "x"
 
     with pytest.raises(ConfigError, match="Wider"):
-        GuardedXCom.serialize_value(
-            Wider(node="a", generation="g", manifest_digest="d" * 64), key="return_value"
-        )
+        GuardedXCom.serialize_value(Wider(node="a", generation="g"), key="return_value")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ppml_ops.cli.summary import _show_rows
 def test_cells_are_shown_as_they_are_and_control_characters_are_not(tmp_path: Path) -> None:
     (tmp_path / "part.csv").write_text('name,[/x]\n"a\\[bold]b",\\[/red]\n"\x1b[31mred","tab\there"\n')
     out = io.StringIO()
-    _show_rows(Console(file=out, width=120), tmp_path)
+    _show_rows(Console(file=out, width=120), "first rows", tmp_path)
     shown = out.getvalue()
     for text in ("[/x]", "a\\[bold]b", "\\[/red]"):
         assert text in shown

@@ -111,7 +111,8 @@ def test_one_of_two_racing_writers_wins_and_the_loser_leaves_nothing(tmp_path: P
 
 
 def test_reserved_versions_differ_and_lie_above_published_ones(sealed: Sealed) -> None:
-    assert [sealed.store.reserve("run") for _ in range(3)] == [2, 3, 4]
+    assert [sealed.store.reserve(f"run-{n}") for n in range(3)] == [2, 3, 4]
+    assert sealed.store.reserve("run-1") == 3, "a run that was killed and tried again keeps its number"
     assert sealed.store.versions() == [1]
     assert verify_version(sealed.store, sealed.manifest, KEY) == []
 

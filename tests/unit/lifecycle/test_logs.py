@@ -22,7 +22,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     service = SimpleNamespace(unwrap=lambda _wrap, _context: KEY)
     monkeypatch.setattr(logs, "generations", lambda _run: [SimpleNamespace(name="r-g1", ticket="t")])
     monkeypatch.setattr(logs, "read_ticket", lambda _run, _name: None)
-    monkeypatch.setattr(logs, "written_by", lambda _claims: output)
+    monkeypatch.setattr(logs, "written_by", lambda _claims: (output,))
     monkeypatch.setattr(logs, "key_service_for", lambda _ref, home: service)
     dataset = SimpleNamespace(folder=Folder(tmp_path))
     return cast(Run, SimpleNamespace(key="r", home=tmp_path, dataset=lambda _name: dataset))

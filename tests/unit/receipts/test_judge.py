@@ -8,9 +8,9 @@ from ppml_ops.receipts.judge import STAGES, judge
 from ppml_ops.receipts.records import Failure, StageRecord
 
 TICKET, DIGEST, INPUT, JOB = "a" * 32, "d" * 64, "e" * 64, "f" * 96
-OF_RESULT: dict[str, Any] = {"ticket": TICKET, "manifest_digest": DIGEST}
+OF_RESULT: dict[str, Any] = {"ticket": TICKET, "results": {"out": DIGEST}}
 FACTS: dict[str, dict[str, Any]] = {
-    "encrypt_upload": {"manifest_digest": INPUT},
+    "encrypt_upload@people": {"dataset": "people", "manifest_digest": INPUT},
     "issue_ticket": {"ticket": TICKET, "job_digest": JOB, "inputs": {"people": INPUT}},
     "distribute": {"inputs": {"people": INPUT}},
     "attest": {"allow": True, "job_digest": JOB},
@@ -25,6 +25,9 @@ FACTS: dict[str, dict[str, Any]] = {
 }
 
 
+INDEXED = {"gather": ["gather@node-a", "gather@node-b"], "encrypt_upload": ["encrypt_upload@people"]}
+
+
 def record(name: str, at: float, **change: Any) -> StageRecord:
     stage, _, index = name.partition("@")
     values = {"outcome": "done", "started": at, "finished": at + 0.5, "facts": FACTS.get(name, {})} | change
@@ -32,11 +35,7 @@ def record(name: str, at: float, **change: Any) -> StageRecord:
 
 
 def proving() -> dict[str, StageRecord]:
-    names = [
-        name
-        for stage in STAGES
-        for name in (["gather@node-a", "gather@node-b"] if stage == "gather" else [stage])
-    ]
+    names = [name for stage in STAGES for name in INDEXED.get(stage, [stage])]
     return {name: record(name, float(number)) for number, name in enumerate(names)}
 
 
@@ -60,7 +59,7 @@ def test_every_failed_stage_is_a_problem_and_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["submit", "gather@node-a", "merge", "decrypt", "verify_run"])
 def test_another_result_is_a_problem(name: str) -> None:
-    records = proving() | {name: record(name, 50.0, facts=FACTS[name] | {"manifest_digest": "e" * 64})}
+    records = proving() | {name: record(name, 50.0, facts=FACTS[name] | {"results": {"out": "e" * 64}})}
     assert judge(records)
 
 
@@ -88,8 +87,8 @@ def test_cleaning_older_than_the_ticket_is_stale() -> None:
         ("submit", {"nodes": []}),
         ("submit", {"nodes": ["node-a", "node-b", "node-c"]}),
         ("submit", {"releases": []}),
-        ("submit", {"manifest_digest": None}),
-        ("encrypt_upload", {"manifest_digest": "0" * 64}),
+        ("submit", {"results": None}),
+        ("encrypt_upload@people", {"manifest_digest": "0" * 64}),
         ("issue_ticket", {"ticket": TICKET, "inputs": {}}),
         ("issue_ticket", {"ticket": TICKET, "job_digest": "0" * 96}),
         ("distribute", {"inputs": {"people": "0" * 64}}),

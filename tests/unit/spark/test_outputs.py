@@ -1,4 +1,3 @@
-import uuid
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from ppml_ops.spark.outputs import Output, reconcile
 from ppml_ops.spark.placement import Base, Binding
 
 KEY = bytes(range(32))
+DATA_KEY_ID = "0123456789ab" + "0" * 20
+MARK = DATA_KEY_ID[:12]
 WRAP = WrappedKey(key="local:result?version=1", algorithm="HKDF-SHA256+A256KW", wrapped="A" * 53 + "A==")
 
 
@@ -26,7 +27,7 @@ def binding(tmp_path: Path) -> Binding:
 def output() -> Output:
     head = ManifestHead(
         dataset="result",
-        data_key_id=uuid.uuid4().hex,
+        data_key_id=DATA_KEY_ID,
         schema=None,
         partition={},
         wraps=(WRAP,),
@@ -59,8 +60,8 @@ def test_parts_of_an_rdd_writer_become_the_version_of_the_ticket(
     manifest = store(tmp_path).read(3)
     manifest.check(KEY)
     assert {part.path: part.node for part in manifest.parts} == {
-        "words/part-00000": "node-a",
-        "words/part-00001": "node-b",
+        f"words/part-00000-{MARK}": "node-a",
+        f"words/part-00001-{MARK}": "node-b",
     }
     assert reconcile(binding, output) == []
 

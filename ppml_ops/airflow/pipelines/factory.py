@@ -1,0 +1,169 @@
+"""From a pipeline specification to its DAG: the life cycle of dags/simple_query.py around another program."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
+
+from ppml_ops.airflow.orchestrator import (
+    Attest,
+    CleanUp,
+    Distribute,
+    Gather,
+    Merge,
+    OpenRun,
+    Preflight,
+    Submit,
+    VerifyRun,
+)
+from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
+from ppml_ops.airflow.pipelines.spec import PipelineSpec, load_spec
+from ppml_ops.airflow.receipt import WriteReceipt
+from ppml_ops.errors import ConfigError
+from ppml_ops.lifecycle.check_result import rows_of_files
+from ppml_ops.lifecycle.partition import for_day
+from ppml_ops.settings import Settings
+from ppml_ops.spark.profiles import profile_names
+from ppml_ops.workloads.rows import RowSummary
+
+
+def pipeline(path: str | Path) -> DAG:
+    """The DAG of the specification in `path`. Raises ConfigError when it is wrong."""
+    file = Path(path).absolute()
+    return build_dag(load_spec(file), file.parent)
+
+
+def pipelines(folder: Path) -> dict[str, DAG]:
+    """The DAGs of all `*.yaml` files in `folder`, by DAG id.
+
+    A wrong file must neither take the other pipelines away nor its own nights pass in silence: its DAG keeps
+    the name of the file, runs every day, and fails with the reason.
+    """
+    dags = {}
+    for file in sorted(folder.glob("*.yaml")):
+        try:
+            dag = pipeline(file)
+            if dag.dag_id in dags:
+                raise ConfigError(
+                    f"{file.name} has the DAG id {dag.dag_id} of another pipeline",
+                    next_step="give it an id of its own",
+                    who="the author of the DAG",
+                )
+        except ConfigError as error:
+            dag = _broken(f"{file.stem}", error)
+        dags[dag.dag_id] = dag
+    return dags
+
+
+def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
+    """The life-cycle DAG of `spec`; relative paths in it begin in `folder`."""
+    dag = DAG(
+        spec.dag,
+        description=spec.description,
+        schedule=CronDataIntervalTimetable(spec.schedule, spec.timezone) if spec.schedule else None,
+        start_date=_midnight(spec.start, spec.timezone),
+        catchup=spec.catchup,
+        max_active_runs=spec.max_active_runs,
+        params=_params(spec),
+        tags=["ppml-ops", "spark", *spec.tags],
+    )
+    reads, writes = [one.dataset for one in spec.inputs], [one.dataset for one in spec.outputs]
+    with dag:
+        open_run = OpenRun(task_id="open_run")
+        preflight = Preflight(task_id="preflight")
+        generate_key = GenerateKey(task_id="generate_key", datasets=[*reads, *writes], purpose=spec.purpose)
+        issue_ticket = IssueTicket(
+            task_id="issue_ticket",
+            name=spec.job_name,
+            application=str(folder / spec.job.application),
+            arguments=spec.job.arguments,
+            reads=reads,
+            writes=writes,
+            purpose=spec.purpose,
+            main=spec.job.main,
+            main_class=spec.job.main_class,
+            conf=spec.job.conf,
+            in_place={one.dataset: one.in_place for one in spec.inputs if one.in_place},
+        ).as_setup()  # type: ignore[no-untyped-call]
+        submit = Submit(task_id="submit", **({"pool": spec.pool} if spec.pool else {}))
+        verify_run = VerifyRun(task_id="verify_run")
+        retire_ticket = RetireTicket(task_id="retire_ticket").as_teardown(setups=issue_ticket)
+        clean_up = CleanUp(task_id="clean_up").as_teardown(setups=issue_ticket)
+        receipt = WriteReceipt(task_id="receipt").as_teardown(setups=open_run, on_failure_fail_dagrun=True)
+        chain(
+            open_run, preflight, generate_key, *_encrypt_upload(spec), issue_ticket,
+            Distribute(task_id="distribute"), Attest(task_id="attest"), submit,
+            Gather.partial(task_id="gather").expand(node=submit.output), Merge(task_id="merge"),
+            Decrypt(
+                task_id="decrypt",
+                rows={one.dataset: RowCheck(one.columns, _expected(one.expected, one.columns, folder))
+                      for one in spec.outputs if one.columns},
+                check=str(folder / spec.check) if spec.check else "",
+            ),
+            verify_run, [retire_ticket, clean_up], receipt,
+        )  # fmt: skip
+        verify_run >> receipt
+    return dag
+
+
+def _encrypt_upload(spec: PipelineSpec) -> list[Any]:
+    """One task for one input, mapped for several, none when all of them are sealed already."""
+    inputs: list[dict[str, Any]] = [
+        {"dataset": one.dataset, "table": one.table, "columns": list(one.columns), "source": one.source}
+        for one in spec.inputs
+        if one.source is not None
+    ]
+    if len(inputs) > 1:
+        return [EncryptUpload.partial(task_id="encrypt_upload").expand_kwargs(inputs)]
+    return [EncryptUpload(task_id="encrypt_upload", **one) for one in inputs]
+
+
+def _expected(url: str | None, columns: tuple[str, ...], folder: Path) -> Any:
+    return partial(_expected_rows, url, columns, folder) if url else None
+
+
+def _expected_rows(
+    url: str, columns: tuple[str, ...], folder: Path, _params: Mapping[str, Any], day: date
+) -> RowSummary:
+    """The summary of the rows that somebody else has computed."""
+    place = for_day(url, day)
+    return rows_of_files(place if "://" in place else str(folder / place), columns)
+
+
+def _params(spec: PipelineSpec) -> dict[str, Param]:
+    settings = Settings()
+    return {name: Param(**schema) for name, schema in spec.params.items()} | {
+        "profile": Param(
+            settings.profile, type="string", enum=profile_names(settings.home / "profiles"), title="Profile",
+            description="Where the job runs and which TEE it attests.",
+        ),
+        "date": Param(
+            None, type=["null", "string"], format="date", title="Day",
+            description="Day of the data, for manual runs. Empty: yesterday.",
+        ),
+    }  # fmt: skip
+
+
+def _midnight(day: date | None, zone: str) -> datetime | None:
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) if day else None
+
+
+def _broken(name: str, error: ConfigError) -> DAG:
+    """A DAG that says what is wrong with a pipeline, in Airflow's list and every night."""
+
+    def fail(_params: Mapping[str, Any]) -> None:
+        raise error
+
+    with DAG(
+        name,
+        description=f"BROKEN: {error.what}"[:1000],
+        schedule=CronDataIntervalTimetable("0 0 * * *", "UTC"),
+        catchup=False,
+        tags=["ppml-ops", "broken"],
+    ) as dag:
+        OpenRun(task_id="open_run", check=fail)
+    return dag
