@@ -2,10 +2,15 @@
 
 import fcntl
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: A file that a writer of this module has not finished: `.<name>.<16 hex digits>`.
+_HIDDEN = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
 def private_dir(path: Path) -> Path:
@@ -23,6 +28,21 @@ def _write_hidden(path: Path, data: bytes, mode: int) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return temporary
+
+
+def remove_abandoned(folder: Path, older_than: float = 600.0) -> int:
+    """Remove what killed writers of this module left in `folder`, once it is `older_than` seconds old.
+
+    Returns how many files those were.
+    """
+    abandoned = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _HIDDEN.fullmatch(path.name):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - older_than:
+                    path.unlink()
+                    abandoned += 1
+    return abandoned
 
 
 def _sync_dir(path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import IntegrityError, PpmlError
+from ppml_ops.files import remove_abandoned
 from ppml_ops.lifecycle.generations import Generation, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
@@ -38,6 +39,8 @@ def clean_up(run: Run, facts: Facts) -> None:
         run.on_node(node).remove()
     for left in ("input", ".result.opening"):
         shutil.rmtree(run.plaintext / left, ignore_errors=True)
+    for folder in (run.folder, *(run.folder / name for name in ("records", "tickets", "generations"))):
+        remove_abandoned(folder)
     facts.update(ticket=current_ticket(run), ended_processes=ended)
 
 

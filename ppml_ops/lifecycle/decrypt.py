@@ -14,7 +14,7 @@ from ppml_ops.lifecycle.check_result import ResultCheck, run_script, summarise
 from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.lifecycle.owner_notes import recall
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import keeps_promise, promised_results
+from ppml_ops.lifecycle.tickets import keeps_promise, owners_ticket, written_by
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.rows import RowSummary
 
@@ -50,7 +50,7 @@ def decrypt(
         DataError: rows that were to be compared can't be read.
     """
     merged = run.records.facts("merge")
-    promised = promised_results(run, recall(run, "ticket", "issue_ticket"))
+    promised = written_by(owners_ticket(run, recall(run, "ticket", "issue_ticket")))
     target = private_dir(run.plaintext) / "result"
     hidden = target.with_name(".result.opening")
     for left in (target, hidden):  # of an earlier try; results can be opened again at any time

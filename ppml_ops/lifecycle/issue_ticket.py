@@ -26,7 +26,16 @@ from ppml_ops.lifecycle.inputs import input_store
 from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.policies import ensure_policy
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import owner_key_file, read_by, read_ticket, ticket_path, written_by
+from ppml_ops.lifecycle.tickets import (
+    owner_key_file,
+    owners_ticket,
+    read_by,
+    read_ticket,
+    retire,
+    retired_tickets,
+    ticket_path,
+    written_by,
+)
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob, not_a_job
 
@@ -160,23 +169,22 @@ def _spent(run: Run) -> TicketClaims | None:
 
 
 def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClaims | None:
-    """The run's last ticket if it is alive and still says the right thing."""
-    records = run.records.all()
-    former = records.get("issue_ticket")
-    if former is None or former.outcome != "done":
-        return None
-    jti = str(former.facts["ticket"])
-    retired = records.get("retire_ticket")
-    if retired is not None and retired.facts.get("ticket") == jti:
-        return None
-    claims = read_ticket(run, jti)
-    fits = (
-        claims.job_digest == job.job_digest
-        and claims.exp > time.time() + LIFETIME_SECONDS / 2
-        and list(read_by(claims)) == bindings
-        and not any(output.version in run.dataset(output.dataset).versions() for output in written_by(claims))
-    )
-    return claims if fits else None
+    """A ticket of this run that is alive and still fits; also one that a kill left unrecorded."""
+    for path in (run.folder / "tickets").glob("*.jws"):
+        if path.stem in retired_tickets(run):
+            continue
+        try:
+            claims = owners_ticket(run, path.stem)
+        except IntegrityError:
+            continue  # a new one is signed, and the broker never sees this one
+        if (
+            claims.job_digest == job.job_digest
+            and claims.exp > time.time() + LIFETIME_SECONDS / 2
+            and list(read_by(claims)) == bindings
+            and not any(out.version in run.dataset(out.dataset).versions() for out in written_by(claims))
+        ):
+            return claims
+    return None
 
 
 def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str, purpose: str) -> TicketClaims:
@@ -207,7 +215,8 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
     path = ticket_path(run, claims.jti)
     private_dir(path.parent)
     for former in path.parent.glob("*.jws"):  # a run has one living ticket
-        broker.revoke_ticket(former.stem)
+        if not retired_tickets(run).get(former.stem):
+            retire(run, broker, former.stem)
     write_private(path, sign_ticket(claims, owner).encode())
     return claims
 

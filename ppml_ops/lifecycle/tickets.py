@@ -5,10 +5,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ppml_ops.broker.client import BrokerClient
 from ppml_ops.broker.jose import verify_compact
 from ppml_ops.broker.tickets import TICKET_TYPE, ReadBinding, TicketClaims, WriteBinding, owner_key
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.errors import IntegrityError
+from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.run import Run
 
 
@@ -48,8 +50,8 @@ def owner_key_file(run: Run) -> Path:
     return run.home / "owner" / "ticket-signing.jwk"
 
 
-def promised_results(run: Run, jti: str) -> tuple[WriteBinding, ...]:
-    """What the owner's ticket `jti` lets the job write, from a ticket that really is the owner's for this run.
+def owners_ticket(run: Run, jti: str) -> TicketClaims:
+    """What the ticket `jti` says, which really is the owner's for this run.
 
     Raises:
         IntegrityError: the ticket file was changed or exchanged.
@@ -61,7 +63,20 @@ def promised_results(run: Run, jti: str) -> tuple[WriteBinding, ...]:
         raise _damaged(run, jti) from None
     if claims.jti != jti or claims.run_key != run.key:
         raise _damaged(run, jti)
-    return written_by(claims)
+    return claims
+
+
+def retire(run: Run, broker: BrokerClient, jti: str) -> None:
+    """The broker releases nothing more for the ticket `jti`, and the run never takes it again."""
+    for told in (False, True):  # a kill in between must leave it neither looking alive nor forgotten
+        remember(run, retired=retired_tickets(run) | {jti: told})
+        if not told:
+            broker.revoke_ticket(jti)
+
+
+def retired_tickets(run: Run) -> dict[str, bool]:
+    """Tickets that must not be used again, and whether the broker knows that for certain."""
+    return dict(recall(run, "retired", "retire_ticket", default={}))
 
 
 def written_by(claims: TicketClaims) -> tuple[WriteBinding, ...]:

