@@ -8,8 +8,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from ppml_ops.airflow.stage import asked_run
 from ppml_ops.errors import PpmlError
+from ppml_ops.lifecycle.evidence import collect_evidence
 from ppml_ops.lifecycle.run import load_run
 from ppml_ops.receipts.receipt import write_receipt
+from ppml_ops.receipts.signer import receipt_signer
 
 
 class RunNotProvenError(AirflowException):
@@ -35,7 +37,9 @@ class WriteReceipt(BaseOperator):
             receipt = write_receipt(
                 run.folder,
                 run.records,
-                run.model_dump(mode="json", exclude={"home", "storage"}),
+                run.identity,
+                collect_evidence(run),
+                receipt_signer(run.home),
                 now=time.time(),
             )
         except AirflowSkipException as skip:
@@ -51,4 +55,4 @@ class WriteReceipt(BaseOperator):
                 f"run {run.key} is not proven: {receipt.problems[0]}"
                 + (f" and {len(receipt.problems) - 1} more problems" if len(receipt.problems) > 1 else "")
             )
-        self.log.info("Proven. Receipt %s of run %s", receipt.digest, run.key)
+        self.log.info("Proven. Receipt %s of run %s, signed by %s", receipt.digest, run.key, receipt.signer)

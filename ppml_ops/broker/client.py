@@ -30,13 +30,17 @@ _RECORDS = TypeAdapter(list[AuditRecord])
 
 
 class BrokerInfo(BaseModel):
-    """Who a broker is, told over TLS under the pinned CA; `broker_key` verifies bundles and audit records."""
+    """Who a broker is, told over TLS under the pinned CA; `broker_key` verifies bundles and audit records.
+
+    `owners` are the public keys whose signature makes a job ticket.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     trust_domain: Hex64
     simulated: bool
     broker_key: dict[str, str]
+    owners: list[dict[str, str]] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
 
     @property

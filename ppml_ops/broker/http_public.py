@@ -45,6 +45,7 @@ def public_router(
                 "trust_domain": state.domain.id,
                 "simulated": state.domain.simulated,
                 "broker_key": public_jwk(state.signing),
+                "owners": [public_jwk(key) for key in state.owners.all().values()],
                 "versions": {"rcar": kbs.VERSION, "ppml_ops": __version__},
             }
         )

@@ -139,6 +139,18 @@ def verify_ticket(
     Raises:
         DeniedError: with the first reason found.
     """
+    claims = authentic_ticket(text, owners=owners, trust_domain=trust_domain)
+    if now < claims.nbf - CLOCK_SKEW_SECONDS:
+        raise _denied(f"the job ticket begins at {claims.nbf}, now is {now}", "wait, or check the clocks")
+    if now >= claims.exp + CLOCK_SKEW_SECONDS:
+        raise _denied(f"the job ticket expired at {claims.exp}, now is {now}", "issue a new ticket")
+    if claims.jti in revoked:
+        raise _denied(f"the job ticket {claims.jti} was revoked", "issue a new ticket if the job may still run")
+    return claims
+
+
+def authentic_ticket(text: str, *, owners: Mapping[str, OKPKey], trust_domain: str) -> TicketClaims:
+    """What one of `owners` signed for this trust domain, at whatever time; for receipts. Raises DeniedError."""
     try:
         kid = read_header(text).get("kid")
     except ValueError:
@@ -165,12 +177,6 @@ def verify_ticket(
             f"the job ticket is for trust domain {claims.aud[:16]}…, this broker's is {trust_domain[:16]}…",
             "issue the ticket for this broker's trust domain, or ask the broker that it names",
         )
-    if now < claims.nbf - CLOCK_SKEW_SECONDS:
-        raise _denied(f"the job ticket begins at {claims.nbf}, now is {now}", "wait, or check the clocks")
-    if now >= claims.exp + CLOCK_SKEW_SECONDS:
-        raise _denied(f"the job ticket expired at {claims.exp}, now is {now}", "issue a new ticket")
-    if claims.jti in revoked:
-        raise _denied(f"the job ticket {claims.jti} was revoked", "issue a new ticket if the job may still run")
     return claims
 
 

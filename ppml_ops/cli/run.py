@@ -19,8 +19,8 @@ from ppml_ops.cli.services import ensure_services
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
-from ppml_ops.lifecycle.partition import ids_digest
 from ppml_ops.lifecycle.run import find_run
+from ppml_ops.receipts.run_key import ids_digest
 from ppml_ops.settings import Settings
 
 

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ppml_ops.cli.options import plain
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.receipts.receipt import Receipt, read_receipt, receipt_files
 from ppml_ops.receipts.records import StageRecord
+from ppml_ops.receipts.standing import NO_RECEIPT, Standing, Word, standing_of
 
 _FIRST_ROWS = 5
 _SHOWN_DIGITS = 16
@@ -42,13 +42,13 @@ class RunSummary(NamedTuple):
     run: Run | None
     outcome: Outcome
     records: dict[str, StageRecord]
-    receipt: Receipt | None
+    standing: Standing
     seconds: float
 
     @property
     def succeeded(self) -> bool:
-        """Airflow says success, and there is a receipt that proves it."""
-        return self.outcome.state == "success" and self.receipt is not None and self.receipt.proven
+        """Airflow says success, and there is a receipt, signed and of the newest records, that proves it."""
+        return self.outcome.state == "success" and self.standing.proven
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -59,8 +59,9 @@ class RunSummary(NamedTuple):
             "run_key": self.run.key if self.run else None,
             "day": self.run.day.isoformat() if self.run else None,
             "seconds": round(self.seconds, 3),
-            "receipt": self.receipt.digest if self.receipt else None,
-            "problems": list(self.receipt.problems) if self.receipt else ["no receipt"],
+            "receipt": self.standing.receipt.digest if self.standing.receipt else None,
+            "proof": self.standing.word,
+            "problems": list(self.standing.why),
             "stages": [record.model_dump(mode="json") for record in self.records.values()],
             "tasks": [task._asdict() | {"log": str(task.log)} for task in self.outcome.tasks],
             "result": str(self.run.plaintext / "result") if self.run and self.succeeded else None,
@@ -70,8 +71,8 @@ class RunSummary(NamedTuple):
 def summarise_run(run: Run | None, outcome: Outcome, seconds: float) -> RunSummary:
     """Read what the run left behind."""
     records = run.records.all() if run else {}
-    files = receipt_files(run.folder) if run else []
-    return RunSummary(run, outcome, records, read_receipt(files[-1]) if files else None, seconds)
+    standing = standing_of(run.home, run.folder, records) if run else NO_RECEIPT
+    return RunSummary(run, outcome, records, standing, seconds)
 
 
 def show_summary(terminal: Console, summary: RunSummary) -> None:
@@ -86,7 +87,9 @@ def show_summary(terminal: Console, summary: RunSummary) -> None:
         terminal.print(f"[bold green]success[/] in {summary.seconds:.1f} s, proven by its receipt")
         if summary.run:
             terminal.print(f"result   {summary.run.plaintext / 'result'}", soft_wrap=True)
-            terminal.print(f"receipt  {receipt_files(summary.run.folder)[-1]}", soft_wrap=True)
+            terminal.print(f"receipt  {summary.standing.file}", soft_wrap=True)
+        if summary.standing.receipt:
+            terminal.print(f"signed   by {summary.standing.receipt.signer}", soft_wrap=True)
     else:
         _show_failure(terminal, summary)
 
@@ -177,19 +180,20 @@ def _said_in_log(summary: RunSummary) -> list[str]:
 
 def _show_failure(terminal: Console, summary: RunSummary) -> None:
     terminal.print(f"[bold red]{summary.outcome.state}[/] after {summary.seconds:.1f} s")
-    if summary.receipt is None:
-        terminal.print("NO RECEIPT: nothing proves what this run did.", style="bold red")
+    word = summary.standing.word
+    if word not in (Word.PROVEN, Word.NOT_PROVEN):
+        terminal.print(f"{word}: {'; '.join(summary.standing.why)}", style="bold red", markup=False)
     failures = [record for record in summary.records.values() if record.failure]
     if failures and failures[0].failure:
         first = failures[0]
         assert first.failure is not None
         terminal.print(f"{first.name}: {first.failure.what}", markup=False, soft_wrap=True)
         terminal.print(f"  for {first.failure.who}: {first.failure.next_step}", markup=False, soft_wrap=True)
-    elif not summary.receipt:
+    elif word is Word.NO_RECEIPT:
         for line in _said_in_log(summary):
             terminal.print(line, markup=False, soft_wrap=True)
-    else:
-        for problem in summary.receipt.problems:
+    elif word is Word.NOT_PROVEN:
+        for problem in summary.standing.why:
             terminal.print(f"not proven: {problem}", markup=False, soft_wrap=True)
     failed = [task for task in summary.outcome.tasks if task.state in ("failed", "upstream_failed")]
     if failed:

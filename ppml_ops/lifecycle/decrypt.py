@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
+from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir
@@ -14,7 +15,7 @@ from ppml_ops.lifecycle.check_result import ResultCheck, run_script, summarise
 from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.lifecycle.owner_notes import recall
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import keeps_promise, owners_ticket, written_by
+from ppml_ops.lifecycle.tickets import owners_ticket
 from ppml_ops.receipts.records import Facts
 from ppml_ops.workloads.rows import RowSummary
 

@@ -2,12 +2,13 @@
 
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
+from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import collect
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.generations import submitted_generation
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import keeps_promise, read_ticket, written_by
+from ppml_ops.lifecycle.tickets import read_ticket
 from ppml_ops.receipts.records import Facts
 
 

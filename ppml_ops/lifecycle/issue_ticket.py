@@ -15,6 +15,7 @@ from ppml_ops.attestation.measure import code_digest
 from ppml_ops.broker.tickets import ReadBinding, TicketClaims, WriteBinding, owner_key, sign_ticket
 from ppml_ops.canonical import sha256_hex
 from ppml_ops.datasets.manifest import ManifestHead, Producer
+from ppml_ops.datasets.promise import read_by, written_by
 from ppml_ops.datasets.unseal import check_version
 from ppml_ops.errors import IntegrityError
 from ppml_ops.files import private_dir, write_private
@@ -29,12 +30,10 @@ from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import (
     owner_key_file,
     owners_ticket,
-    read_by,
     read_ticket,
     retire,
     retired_tickets,
     ticket_path,
-    written_by,
 )
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob, not_a_job

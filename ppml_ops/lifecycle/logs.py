@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from ppml_ops.crypto.layout import HEADER, SEGMENT
 from ppml_ops.crypto.sealed import SealedReader
 from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.promise import written_by
 from ppml_ops.errors import DataError, IntegrityError
 from ppml_ops.keys.service import key_service_for
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import read_ticket, written_by
+from ppml_ops.lifecycle.tickets import read_ticket
 from ppml_ops.spark.sealedlog import log_pieces
 
 LOGS = "_logs"

@@ -1,7 +1,5 @@
-"""Which day a run is about, and the run's key: two pure functions that every entry path shares."""
+"""Which day a run is about: one pure function that every entry path shares."""
 
-import hashlib
-import re
 from datetime import date, datetime, timedelta, tzinfo
 
 from ppml_ops.errors import ConfigError
@@ -56,14 +54,3 @@ def partition_of(
 def for_day(text: str, day: date) -> str:
     """A path or URL with the day in the place of `{date}`, as YYYY-MM-DD."""
     return text.replace("{date}", day.isoformat())
-
-
-def run_key(dag_id: str, run_id: str, day: date) -> str:
-    """`<dag, at most 20>-<yyyymmdd>-<12 hex of SHA-256(dag id, 0, run id)>`: safe in paths and labels."""
-    slug = re.sub(r"[^a-z0-9]+", "-", dag_id.lower()).strip("-")[:20].strip("-") or "dag"
-    return f"{slug}-{day:%Y%m%d}-{ids_digest(dag_id, run_id)}"
-
-
-def ids_digest(dag_id: str, run_id: str) -> str:
-    """The end of a run key: 12 hex digits that tell runs apart whatever their day."""
-    return hashlib.sha256(f"{dag_id}\0{run_id}".encode()).hexdigest()[:12]

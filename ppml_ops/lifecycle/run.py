@@ -12,8 +12,9 @@ from ppml_ops.datasets.identity import check_dataset_id, partition_folder
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir
-from ppml_ops.lifecycle.partition import ids_digest, run_key
+from ppml_ops.receipts.receipt import RunIdentity
 from ppml_ops.receipts.records import Records
+from ppml_ops.receipts.run_key import ids_digest, run_key
 from ppml_ops.spark.profiles import Profile, load_profile
 
 
@@ -42,6 +43,11 @@ class Run(BaseModel):
     def profile(self) -> Profile:
         """The platform profile. Raises ConfigError when there is none of that name."""
         return load_profile(self.profile_name, self.home / "profiles")
+
+    @property
+    def identity(self) -> RunIdentity:
+        """Who this run is, as its receipt says it; without the paths of this machine."""
+        return RunIdentity(run_key=self.key, **self.model_dump(mode="json", exclude={"home", "storage"}))
 
     @property
     def folder(self) -> Path:

@@ -13,22 +13,18 @@ from typing import NamedTuple
 from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
+from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import file_lock
 from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
 from ppml_ops.lifecycle.distribute import place_inputs
+from ppml_ops.lifecycle.evidence import keep_releases
 from ppml_ops.lifecycle.generations import Generation, begin, generations
 from ppml_ops.lifecycle.inputs import hadoop_uri, input_store
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import (
-    current_ticket,
-    keeps_promise,
-    read_ticket,
-    ticket_path,
-    written_by,
-)
+from ppml_ops.lifecycle.tickets import current_ticket, read_ticket, ticket_path
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import SparkJob, parse_job
 from ppml_ops.spark.launcher import LocalLauncher
@@ -115,6 +111,7 @@ def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> No
     keep_sealed_logs(run, dataset)
     facts["application"] = running.outcome.application_id if running.outcome else None
     records = broker_client(run.home).releases(str(facts["ticket"]))
+    keep_releases(run, str(facts["ticket"]), records)
     facts["releases"] = [record.digest for record in records]
     if records:
         facts["measurements"] = records[-1].body.get("measurements")

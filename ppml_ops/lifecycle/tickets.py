@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from ppml_ops.broker.client import BrokerClient
 from ppml_ops.broker.jose import verify_compact
-from ppml_ops.broker.tickets import TICKET_TYPE, ReadBinding, TicketClaims, WriteBinding, owner_key
-from ppml_ops.datasets.manifest import Manifest
+from ppml_ops.broker.tickets import TICKET_TYPE, TicketClaims, owner_key
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.run import Run
@@ -77,27 +76,6 @@ def retire(run: Run, broker: BrokerClient, jti: str) -> None:
 def retired_tickets(run: Run) -> dict[str, bool]:
     """Tickets that must not be used again, and whether the broker knows that for certain."""
     return dict(recall(run, "retired", "retire_ticket", default={}))
-
-
-def written_by(claims: TicketClaims) -> tuple[WriteBinding, ...]:
-    """What a ticket lets its job write; the first data set also gets the sealed log."""
-    return tuple(binding for binding in claims.datasets if isinstance(binding, WriteBinding))
-
-
-def read_by(claims: TicketClaims) -> tuple[ReadBinding, ...]:
-    """What a ticket lets its job read."""
-    return tuple(binding for binding in claims.datasets if isinstance(binding, ReadBinding))
-
-
-def keeps_promise(manifest: Manifest, promised: WriteBinding) -> bool:
-    """The manifest is what the ticket allows to be written; an older result, of anybody's, is not.
-
-    `previous` may differ: a job that writes several times publishes several versions, each after the other.
-    """
-    document = manifest.document()
-    return manifest.version >= promised.version and all(
-        document.get(name) == value for name, value in promised.manifest.items() if name != "previous"
-    )
 
 
 def _damaged(run: Run, jti: str) -> IntegrityError:

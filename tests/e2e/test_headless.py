@@ -79,7 +79,7 @@ def test_input_that_is_not_there_ends_the_run_with_one_message(
 ) -> None:
     done = command("run", "simple_query", "-c", f"input_url={tmp_path}/nobody.csv", "--run-id", "no-input")
     assert done.returncode == 1
-    assert f"encrypt_upload: there is no input at {tmp_path}/nobody.csv" in done.stdout
+    assert f"encrypt_upload@sim-people: there is no input at {tmp_path}/nobody.csv" in done.stdout
     assert "for the data owner: check the path or URL of the input" in done.stdout
     assert "--run-id 'no-input'" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,6 +1,7 @@
 """A run of the life cycle without Airflow, stage by stage, so that a test can tamper between two stages."""
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
@@ -17,6 +18,7 @@ from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.decrypt import Expected, decrypt
 from ppml_ops.lifecycle.distribute import distribute
 from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
+from ppml_ops.lifecycle.evidence import collect_evidence
 from ppml_ops.lifecycle.gather import gather
 from ppml_ops.lifecycle.generate_key import generate_key
 from ppml_ops.lifecycle.generations import generations
@@ -31,6 +33,7 @@ from ppml_ops.lifecycle.tickets import current_ticket, ticket_path
 from ppml_ops.lifecycle.verify_run import verify_run
 from ppml_ops.receipts.receipt import Receipt, write_receipt
 from ppml_ops.receipts.records import Facts
+from ppml_ops.receipts.signer import receipt_signer
 from ppml_ops.spark.running import Running
 from ppml_ops.workloads import path_of
 from ppml_ops.workloads.people import expected_people, people_generator
@@ -123,7 +126,11 @@ class LifeCycle:
 
     def receipt(self) -> Receipt:
         """Judge the records."""
-        return write_receipt(self.run.folder, self.run.records, {"run_key": self.run.key}, now=0.0)
+        run = self.run
+        evidence = collect_evidence(run)
+        return write_receipt(
+            run.folder, run.records, run.identity, evidence, receipt_signer(run.home), now=time.time()
+        )
 
     def stage(self, stage: str) -> None:
         """Run one stage in its record, as its operator does."""

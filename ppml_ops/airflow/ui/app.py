@@ -6,7 +6,7 @@ from fastapi.responses import HTMLResponse
 
 from ppml_ops.airflow.ui.page import proof_page
 from ppml_ops.lifecycle.run import find_run
-from ppml_ops.receipts.receipt import read_receipt, receipt_files
+from ppml_ops.receipts.standing import NO_RECEIPT, standing_of
 from ppml_ops.settings import Settings
 
 #: Plugin applications have no authentication of their own, hence the dependency for every route.
@@ -21,7 +21,6 @@ _HEADERS = {
 def run_proof(dag_id: str, run_id: str) -> HTMLResponse:
     """Whether a run is proven, for those who may see its DAG."""
     run = find_run(Settings().home, dag_id, run_id)
-    files = receipt_files(run.folder) if run else []
-    receipt = read_receipt(files[-1]) if files else None
-    live = list(run.records.all().values()) if run else []
-    return HTMLResponse(proof_page(dag_id, run_id, run, receipt, live), headers=_HEADERS)
+    records = run.records.all() if run else {}
+    standing = standing_of(run.home, run.folder, records) if run else NO_RECEIPT
+    return HTMLResponse(proof_page(dag_id, run_id, run, standing, list(records.values())), headers=_HEADERS)

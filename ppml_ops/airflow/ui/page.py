@@ -1,10 +1,11 @@
-"""The proof page of a run as HTML. Pure: a run and its receipt in, text out; everything is escaped."""
+"""The proof page of a run as HTML. Pure: a run and its standing in, text out; everything is escaped."""
 
 from html import escape
 
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.receipt import Receipt
 from ppml_ops.receipts.records import StageRecord
+from ppml_ops.receipts.standing import Standing, Word
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
@@ -27,23 +28,29 @@ _FACTS_SHOWN = (
     "results",
     "allow",
 )
+_MEANS = {
+    Word.PROVEN: "Every stage left a record, and records, ticket and the broker's releases agree.",
+    Word.NOT_PROVEN: "",
+    Word.STALE: "Stages ran again after the receipt was written.",
+    Word.BAD_SIGNATURE: "Don't rely on this receipt.",
+    Word.NO_RECEIPT: "Nothing proves (yet) what this run did.",
+}
 
 
-def proof_page(
-    dag_id: str, run_id: str, run: Run | None, receipt: Receipt | None, live: list[StageRecord]
-) -> str:
-    """The page for a run; `live` are the records so far, shown while there is no receipt."""
-    if receipt is None:
-        mark = "<span class='mark bad'>NO RECEIPT</span> Nothing proves (yet) what this run did."
-    elif receipt.proven:
-        mark = "<span class='mark good'>PROVEN</span> Every stage left a record, and the records agree."
-    else:
-        mark = "<span class='mark bad'>NOT PROVEN</span>"
-    records = list(receipt.records) if receipt else live
-    body = [f"<p>{mark}</p>", *_warnings(receipt, records)]
+def proof_page(dag_id: str, run_id: str, run: Run | None, standing: Standing, live: list[StageRecord]) -> str:
+    """The page for a run; `live` are its records as they are now, for when no receipt has them."""
+    receipt, word = standing.receipt, standing.word
+    told = receipt is not None and word in (Word.PROVEN, Word.NOT_PROVEN)
+    records = list(receipt.records) if receipt and told else live
+    colour = "good" if standing.proven else "bad"
+    body = [f"<p><span class='mark {colour}'>{word}</span> {_MEANS[word]}</p>", *_warnings(receipt, records)]
+    body += [f"<p>{escape(reason)}</p>" for reason in standing.why]
     if receipt:
-        body += [f"<p>{escape(problem)}</p>" for problem in receipt.problems]
-        body.append(f"<p>Receipt <code>{receipt.digest}</code></p>")
+        signed = "signature does not verify" if word is Word.BAD_SIGNATURE else f"signed by {receipt.signer}"
+        body.append(
+            f"<p>Receipt {receipt.number} <code>{receipt.digest}</code><br>{escape(signed)}, "
+            f"{len(receipt.evidence.releases)} release records of the broker</p>"
+        )
     if run:
         body.append(
             f"<p>Run <code>{escape(run.key)}</code>, data of {run.day}, profile {escape(run.profile_name)}</p>"

@@ -10,8 +10,7 @@ import pytest
 
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
-
-TICKET, DIGEST, JOB = "a" * 32, "d" * 64, "f" * 96
+from tests.support.proof import Proof
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +38,7 @@ class Stages:
     def __init__(self) -> None:
         self.instead: dict[str, Callable[[], None]] = {}
         self.ran: list[str] = []
-        self.ticket = TICKET
+        self._proofs: dict[str, Proof] = {}
         self.nodes = ["node-a", "node-b"]
 
     def work(self, operator: Any, run: Run, facts: Facts) -> Any:
@@ -48,18 +47,12 @@ class Stages:
 
         self.ran.append(operator.stage)
         self.instead.get(operator.stage, lambda: None)()
-        facts.update(
-            ticket=self.ticket,
-            dataset="people",
-            manifest_digest=DIGEST,
-            results={"out": DIGEST},
-            job_digest=JOB,
-            inputs={"people": DIGEST},
-        )
-        if operator.stage == "attest":
-            facts["allow"] = True
+        if run.key not in self._proofs:
+            self._proofs[run.key] = Proof(run, version=len(self._proofs) + 1)
+            self._proofs[run.key].store()
+        proof = self._proofs[run.key]
+        facts.update(proof.facts(operator.stage))
         if operator.stage == "submit":
-            facts.update(nodes=["node-a", "node-b"], releases=["r"])
             return [NodeHandle(node=node, generation="x-g1") for node in self.nodes]
         return None
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.lifecycle.partition import partition_of, run_key
+from ppml_ops.lifecycle.partition import partition_of
+from ppml_ops.receipts.run_key import run_key
 
 NOW = datetime(2026, 11, 21, 15, 3, tzinfo=UTC)
 

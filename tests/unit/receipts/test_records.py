@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
-from ppml_ops.receipts.receipt import read_receipt, receipt_files, write_receipt
 from ppml_ops.receipts.records import Records
 
 
@@ -43,12 +42,3 @@ def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "submit.json").write_text("{}")
     with pytest.raises(IntegrityError, match=r"submit\.json"):
         records.all()
-
-
-def test_receipts_are_appended_and_chained(tmp_path: Path) -> None:
-    records = Records(tmp_path / "records")
-    first = write_receipt(tmp_path, records, {"run_id": "r"}, now=1.0)
-    second = write_receipt(tmp_path, records, {"run_id": "r"}, now=2.0)
-    assert not first.proven
-    assert [path.name for path in receipt_files(tmp_path)] == ["receipt.json", "receipt-2.json"]
-    assert second.previous == first.digest == read_receipt(tmp_path / "receipt.json").digest
