@@ -57,7 +57,13 @@ def _broker(location: str, home: Path) -> KeyService:
     return BrokerKeyService(home / "broker", location)
 
 
-_factories: dict[str, Factory] = {"local": _local, "broker": _broker}
+def _simple(location: str, _home: Path) -> KeyService:
+    from ppml_ops.keys.simple import SimpleKeyService
+
+    return SimpleKeyService(location)
+
+
+_factories: dict[str, Factory] = {"local": _local, "broker": _broker, "simple": _simple}
 
 
 def register(scheme: str, factory: Factory) -> None:

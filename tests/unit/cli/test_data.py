@@ -82,7 +82,7 @@ def test_rewrapped_data_outlive_the_old_version(ppml: Cli, people: Path, tmp_pat
         ),
         (("data", "generate", "/nowhere/at/all.csv"), 78, "can't write"),
         (("keys", "show", "local:nobody"), 78, "nobody"),
-        (("keys", "create", "moon:people"), 78, "known: broker, local"),
+        (("keys", "create", "moon:people"), 78, "known: broker, local, simple"),
         (("keys", "list", "broker:"), 75, "ppml-ops broker serve"),
         (("receipt", "show", "no-such-run"), 78, "NO RECEIPT"),
         (("data", "logs", "no-such-run"), 78, "no record of run"),
