@@ -1,0 +1,1 @@
+"""Folders of BigDL PPML: what is in them, opening, verifying, writing. One file: `ppml_ops.crypto.bigdl`."""

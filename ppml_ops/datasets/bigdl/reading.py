@@ -1,0 +1,153 @@
+"""Open and verify the parts of a folder of BigDL PPML; nothing appears before every tag was checked."""
+
+import io
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ppml_ops.crypto.bigdl.container import CbcReader
+from ppml_ops.crypto.bigdl.native import NativeReader
+from ppml_ops.datasets.bigdl.checksums import CheckedSource
+from ppml_ops.datasets.bigdl.parts import OriginalPart, damaged, named
+from ppml_ops.datasets.bigdl.survey import Survey
+from ppml_ops.errors import ConfigError, DataError, PpmlError
+from ppml_ops.files import private_dir
+from ppml_ops.keys.original import OriginalKeys
+
+FILES_AT_A_TIME = 2
+Progress = Callable[[int], None]
+
+
+def refuse_doubts(found: Survey) -> None:
+    """Raise DataError for what only a person can decide about: strangers, lost parts, a missing `.meta`."""
+    if found.doubts:
+        raise DataError(
+            f"{found.folder}: {'; '.join(found.doubts)}",
+            next_step="remove what does not belong there, or fetch what is missing from where it was written",
+        )
+
+
+def plaintext(found: Survey, part: OriginalPart, keys: OriginalKeys) -> Iterator[memoryview]:
+    """The plaintext of one part in pieces, each valid until the next; authentic only once it has ended.
+
+    Raises:
+        IntegrityError: after the last piece: wrong key, or the part was changed, or is not the one any more
+            that `survey` saw.
+    """
+    try:
+        with ExitStack() as stack:
+            source = _source(found, part, stack)
+            if not part.length:
+                return
+            if found.native:
+                yield from NativeReader(source, part.length).pieces(keys.native())
+                return
+            reader = CbcReader(source, part.length)
+            if reader.header != part.header:
+                raise damaged("it was replaced while the data set was read")
+            yield from reader.pieces(keys.open(reader.header.wrapped))
+    except FileNotFoundError:
+        raise damaged(f"{part.name} vanished while the data set was read") from None
+    except PpmlError as error:
+        raise named(part.name, error) from None
+
+
+def _source(found: Survey, part: OriginalPart, stack: ExitStack) -> BinaryIO:
+    source = stack.enter_context(found.folder.open_read(part.name))
+    if part.name not in found.checksums:
+        return source
+    side = f".{part.name}.crc"
+    checksums = stack.enter_context(found.folder.open_read(side))
+    return cast(BinaryIO, CheckedSource(source, checksums, found.folder.size(side), part.length))
+
+
+def check_keys(found: Survey, keys: OriginalKeys) -> None:
+    """What a key tells before any part is read.
+
+    Raises:
+        IntegrityError: a wrapped key does not open, or a header was changed where the tag looks away: then two
+            wrapped keys of the folder are the same key.
+        ConfigError: the key is of another kind than the parts need.
+    """
+    if found.native:
+        keys.native()
+        return
+    opened: dict[str, str] = {}
+    for part in found.parts:
+        if part.header is not None and part.header.wrapped not in opened:
+            try:
+                opened[part.header.wrapped] = keys.open(part.header.wrapped)
+            except PpmlError as error:
+                raise named(part.name, error) from None
+    if len(set(opened.values())) < len(opened):
+        raise damaged("a header was changed: two wrapped keys in the folder are the same key")
+
+
+def verify_folder(found: Survey, keys: OriginalKeys, progress: Progress = lambda _done: None) -> None:
+    """Check every part without writing anything. Raises as `plaintext`, `check_keys` and `refuse_doubts`."""
+    refuse_doubts(found)
+    check_keys(found, keys)
+    for part in found.parts:
+        for piece in plaintext(found, part, keys):
+            progress(len(piece))
+
+
+def open_folder(
+    found: Survey, keys: OriginalKeys, target: Path, progress: Progress = lambda _done: None
+) -> list[Path]:
+    """Open all parts into the new folder `target` (0700, files 0600), under their names without `.cbc`.
+
+    They are written into a hidden folder that takes its name when every tag was checked: a file is read once,
+    so what was checked is what was decrypted. A killed process leaves the hidden folder to the next one.
+
+    Raises:
+        ConfigError: `target` exists or can't be written.
+        IntegrityError: as `plaintext` and `check_keys`; nothing stays behind.
+    """
+    if target.exists():
+        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    check_keys(found, keys)
+    hidden = target.with_name(f".{target.name}.opening")
+    lock = threading.Lock()
+
+    def locked(done: int) -> None:
+        with lock:
+            progress(done)
+
+    def work(part: OriginalPart) -> Path:
+        path = hidden / part.plain_name
+        with path.open("xb", buffering=0) as sink:
+            path.chmod(0o600)
+            for piece in plaintext(found, part, keys):
+                _write_all(sink, piece)
+                locked(len(piece))
+        return target / part.plain_name
+
+    try:
+        shutil.rmtree(hidden, ignore_errors=True)
+        private_dir(hidden)
+        pool = ThreadPoolExecutor(FILES_AT_A_TIME)
+        try:
+            paths = list(pool.map(work, found.parts))
+        finally:
+            pool.shutdown(cancel_futures=True)  # the first failure ends it all
+        hidden.rename(target)
+        return paths
+    except OSError as error:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise ConfigError(
+            f"can't open into {target}: {error.filename or 'a file'}: {error.strerror or error}",
+            next_step="check the path, its rights and the free space",
+        ) from None
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def _write_all(sink: io.FileIO, piece: memoryview) -> None:
+    while piece:
+        piece = piece[sink.write(piece) :]
