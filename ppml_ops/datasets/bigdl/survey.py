@@ -10,15 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ppml_ops.crypto.bigdl.layout import HEADER, MIN_LENGTH, TAG, parse_header
-from ppml_ops.crypto.bigdl.meta import MAX_BYTES, parse_meta
-from ppml_ops.datasets.bigdl.parts import SUFFIX, OriginalPart, damaged, named, shown
+from ppml_ops.datasets.bigdl.parts import SUFFIX, OriginalPart, damaged, named
+from ppml_ops.datasets.bigdl.surroundings import MAX_PARTS, listed, surroundings
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.errors import DataError, IntegrityError
-
-META = ".meta"
-SUCCESS = "_SUCCESS"
-MAX_PARTS = 100_000
-_SHOWN = 10
+from ppml_ops.errors import IntegrityError
 
 
 class Survey(NamedTuple):
@@ -52,51 +47,21 @@ def survey(folder: Folder) -> Survey:
         DataError: there is no part, or too many.
         IntegrityError: header, length or name of a part contradict the format, `.meta` or another part.
     """
-    present = set(folder.names())
-    visible = sorted(name for name in present if name[0] not in "._")
-    names = [name for name in visible if name.endswith(SUFFIX)]
-    if not names or len(names) > MAX_PARTS:
-        raise DataError(
-            f"{folder} holds {len(names)} parts of BigDL PPML where 1 to {MAX_PARTS} are expected",
-            next_step="name the folder that has the .cbc files and .meta",
-        )
-    meta = _read_meta(folder) if META in present else None
-    parts = tuple(_look(folder, name, native=meta == "") for name in names)
-    contradictions(parts, meta)
-    checksums = {name[1:-4] for name in present if name.startswith(".") and name.endswith(SUFFIX + ".crc")}
-    lost = sorted(checksums - present)
-    strangers = [name for name in visible if not name.endswith(SUFFIX)]
-    doubts = []
-    if strangers:
-        doubts.append(f"files that are no parts: {_listed(strangers)}")
-    if "_temporary" in present:
-        doubts.append("there is _temporary: the write did not finish, or parts were not all collected")
-    if lost:
-        doubts.append(f"parts whose checksum files are there and they are not: {_listed(lost)}")
-    if meta is None:
-        doubts.append("there is no .meta, so the write that made it did not finish, or .meta was lost")
+    around = surroundings(folder, SUFFIX)
+    parts = tuple(_look(folder, name, native=around.meta == "") for name in around.names)
+    contradictions(parts, around.meta)
     return Survey(
         folder=folder,
         parts=parts,
-        meta=meta,
-        native=meta == "",
-        checksums=frozenset(name for name in checksums & set(names) if folder.is_file(f".{name}.crc")),
-        doubts=tuple(doubts),
-        notes=tuple(_notes(parts, meta, SUCCESS in present)),
+        meta=around.meta,
+        native=around.meta == "",
+        checksums=around.checksums,
+        doubts=around.doubts,
+        notes=(*around.notes, *_notes(parts, around.meta)),
     )
 
 
-def _read_meta(folder: Folder) -> str:
-    if not folder.is_file(META):
-        raise damaged(f"{META} in {folder} is not a file")
-    return parse_meta(folder.read(META, MAX_BYTES + 1))
-
-
 def _look(folder: Folder, name: str, *, native: bool) -> OriginalPart:
-    if not name.isprintable():  # it would go into messages, records and terminals
-        raise damaged(f"{shown(name)} is not a name that Spark gives")
-    if not folder.is_file(name):  # a pipe would make the reader wait for ever
-        raise damaged(f"{name} is not a file")
     length = folder.size(name)
     if not length:
         return OriginalPart(name, 0, None)
@@ -144,13 +109,13 @@ def contradictions(parts: Sequence[OriginalPart], meta: str | None) -> None:
         raise damaged(".meta belongs to other data: no part carries its wrapped key")
 
 
-def _notes(parts: Sequence[OriginalPart], meta: str | None, success: bool) -> list[str]:
+def _notes(parts: Sequence[OriginalPart], meta: str | None) -> list[str]:
     notes = []
     numbers = {part.number for part in parts if part.number is not None}
     gaps = sorted(set(range(max(numbers))) - numbers) if numbers and max(numbers) < MAX_PARTS else []
     if gaps:
         notes.append(
-            f"no part {_listed([str(number) for number in gaps])}: Spark writes none for an empty partition, "
+            f"no part {listed([str(number) for number in gaps])}: Spark writes none for an empty partition, "
             "but a lost part would look the same"
         )
     wrapped = Counter(part.header.wrapped for part in parts if part.header)
@@ -158,17 +123,10 @@ def _notes(parts: Sequence[OriginalPart], meta: str | None, success: bool) -> li
         notes.append(f"{len(wrapped)} data keys, from appending: the original opens only the parts of the last")
     empty = [part.name for part in parts if not part.length]
     if empty:
-        notes.append(f"empty parts, taken as without rows: {_listed(empty)}")
+        notes.append(f"empty parts, taken as without rows: {listed(empty)}")
     odd = [part.name for part in parts if part.header and not part.header.regular_filler]
     if odd:
-        notes.append(f"headers with another filler than the original writes: {_listed(odd)}")
-    if not success:
-        notes.append(f"no {SUCCESS}: the folder is a copy, or the write that made it did not finish")
+        notes.append(f"headers with another filler than the original writes: {listed(odd)}")
     if meta == "":
         notes.append("nativeaescbc: nothing in these files is authenticated, changes go unnoticed")
     return notes
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(shown(name) for name in names[:_SHOWN]) + more

@@ -10,7 +10,7 @@ from pathlib import Path
 from ppml_ops.crypto.bigdl.container import CHUNK, CbcWriter
 from ppml_ops.crypto.bigdl.meta import encode_meta
 from ppml_ops.datasets.bigdl.cuts import Piece, pieces
-from ppml_ops.datasets.bigdl.survey import META, SUCCESS
+from ppml_ops.datasets.bigdl.surroundings import META, SUCCESS
 from ppml_ops.datasets.seal import Source
 from ppml_ops.errors import ConfigError, DataError
 from ppml_ops.files import private_dir
