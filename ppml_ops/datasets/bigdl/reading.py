@@ -13,22 +13,14 @@ from ppml_ops.crypto.bigdl.container import CbcReader
 from ppml_ops.crypto.bigdl.native import NativeReader
 from ppml_ops.datasets.bigdl.checksums import CheckedSource
 from ppml_ops.datasets.bigdl.parts import OriginalPart, damaged, named
+from ppml_ops.datasets.bigdl.surroundings import refuse_doubts
 from ppml_ops.datasets.bigdl.survey import Survey
-from ppml_ops.errors import ConfigError, DataError, PpmlError
+from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import private_dir
 from ppml_ops.keys.original import OriginalKeys
 
 FILES_AT_A_TIME = 2
 Progress = Callable[[int], None]
-
-
-def refuse_doubts(found: Survey) -> None:
-    """Raise DataError for what only a person can decide about: strangers, lost parts, a missing `.meta`."""
-    if found.doubts:
-        raise DataError(
-            f"{found.folder}: {'; '.join(found.doubts)}",
-            next_step="remove what does not belong there, or fetch what is missing from where it was written",
-        )
 
 
 def plaintext(found: Survey, part: OriginalPart, keys: OriginalKeys) -> Iterator[memoryview]:
@@ -89,7 +81,7 @@ def check_keys(found: Survey, keys: OriginalKeys) -> None:
 
 def verify_folder(found: Survey, keys: OriginalKeys, progress: Progress = lambda _done: None) -> None:
     """Check every part without writing anything. Raises as `plaintext`, `check_keys` and `refuse_doubts`."""
-    refuse_doubts(found)
+    refuse_doubts(found.folder, found.doubts)
     check_keys(found, keys)
     for part in found.parts:
         for piece in plaintext(found, part, keys):

@@ -63,6 +63,15 @@ def surroundings(folder: Folder, suffix: str) -> Surroundings:
     return Surroundings(tuple(names), meta, checksums, tuple(doubts), tuple(notes))
 
 
+def refuse_doubts(folder: Folder, doubts: Sequence[str]) -> None:
+    """Raise DataError for what only a person can decide about: strangers, lost parts, a missing `.meta`."""
+    if doubts:
+        raise DataError(
+            f"{folder}: {'; '.join(doubts)}",
+            next_step="remove what does not belong there, or fetch what is missing from where it was written",
+        )
+
+
 def listed(names: Sequence[str]) -> str:
     """At most ten names, fit for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
