@@ -1,8 +1,9 @@
 """Seal plaintext files into a new version of a data set: one part a file, published when all are there."""
 
+import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,17 @@ class Source(NamedTuple):
         return suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,16}", suffix) else ""
 
 
+class Stream(NamedTuple):
+    """Plaintext that is made while it is sealed and lies nowhere; `suffix` as `.csv`.
+
+    `pieces` may raise at its end: then nothing is published.
+    """
+
+    name: str
+    suffix: str
+    pieces: Callable[[], Iterator[bytes | memoryview]]
+
+
 def find_sources(url: str) -> list[Source]:
     """The plaintext file at `url`, or all visible files of the folder there, sorted by name.
 
@@ -59,7 +71,7 @@ def find_sources(url: str) -> list[Source]:
 
 
 def seal_sources(
-    sources: Sequence[Source],
+    sources: Sequence[Source | Stream],
     store: DatasetStore,
     head: ManifestHead,
     version: int,
@@ -87,8 +99,11 @@ def seal_sources(
         with lock:
             progress(done)
 
-    def work(source: Source, name: str) -> Part:
-        sealed = _seal_one(source, store.folder, name, data_key, head.dataset.encode(), locked)
+    def work(source: Source | Stream, name: str) -> Part:
+        if isinstance(source, Stream):
+            sealed = _seal_stream(source, store.folder, name, data_key, head.dataset.encode(), locked)
+        else:
+            sealed = _seal_one(source, store.folder, name, data_key, head.dataset.encode(), locked)
         written.append(name)
         return Part(path=name, length=sealed.length, header=sealed.header.hex())
 
@@ -135,4 +150,22 @@ def _seal_one(
         raise DataError(
             f"{source.name} changed while it was sealed", next_step="run again when nobody writes the file"
         )
+    return SealedFile(target.size(name), writer.header)
+
+
+def _seal_stream(
+    source: Stream, target: Folder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
+) -> SealedFile:
+    try:
+        with target.open_write(name) as sink:
+            with SealedWriter(sink, data_key, associated_data) as writer:
+                for piece in source.pieces():
+                    writer.write(piece)
+                    progress(len(piece))
+            if target.is_local:  # a published manifest must not outlive its parts in a crash
+                sink.flush()
+                os.fsync(sink.fileno())
+    except BaseException:
+        target.remove(name)
+        raise
     return SealedFile(target.size(name), writer.header)

@@ -20,10 +20,10 @@ def csv_batches(source: BinaryIO, name: str) -> tuple["pa.Schema", Iterator["pa.
     """Schema (all text) and rows of a CSV stream with a header; `name` is for messages.
 
     Raises:
-        DataError: no header, or columns of one name.
+        DataError: no header, or columns of one name; from the rows: one that does not fit.
     """
+    import pyarrow as pa
     from pyarrow import csv as arrow_csv
-    from pyarrow import string
 
     buffered = io.BufferedReader(_Raw(source), _MAX_HEADER)
     header = bytes(buffered.peek(_MAX_HEADER)[:_MAX_HEADER]).split(b"\n", 1)[0]
@@ -36,17 +36,27 @@ def csv_batches(source: BinaryIO, name: str) -> tuple["pa.Schema", Iterator["pa.
             f"{name} does not begin with a header of different names",
             next_step="deliver comma-separated UTF-8 text with a header",
         )
-    reader = arrow_csv.open_csv(
-        buffered,
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types={one: string() for one in names},
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            null_values=[""],
-        ),
-    )
-    return reader.schema, reader
+    try:
+        reader = arrow_csv.open_csv(
+            buffered,
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={one: pa.string() for one in names},
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise _ragged(name) from error
+
+    def rows() -> Iterator["pa.RecordBatch"]:
+        try:
+            yield from reader
+        except pa.ArrowInvalid as error:
+            raise _ragged(name) from error
+
+    return reader.schema, rows()
 
 
 def as_csv(schema: "pa.Schema", batches: Iterable["pa.RecordBatch"]) -> Iterator[bytes]:
@@ -82,6 +92,13 @@ def as_parquet(
 def stream_of(pieces: Iterable[Any]) -> BinaryIO:
     """`pieces` of bytes as one stream to read; errors of the iteration are those of the read."""
     return io.BufferedReader(_Pieces(iter(pieces)), 1 << 20)
+
+
+def _ragged(name: str) -> DataError:
+    return DataError(
+        f"{name} can't be read as CSV with a fixed set of columns",
+        next_step="check that every line has as many fields as the header, in UTF-8, with quotes doubled",
+    )
 
 
 def _unfit(form: str, schema: "pa.Schema") -> DataError:

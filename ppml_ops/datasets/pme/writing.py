@@ -91,8 +91,8 @@ def _write_part(source: Source, factory: Any, path: Path) -> None:
                     writer.write_batch(batch)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(
-                f"{source.name} can't be read as {source.suffix.lstrip('.')} with a fixed set of columns",
-                next_step="check that every line has as many fields as the header, in UTF-8",
+                f"{source.name} can't be read as Parquet, or has columns that can't be written",
+                next_step="check it with another Parquet reader",
             ) from error
 
 
