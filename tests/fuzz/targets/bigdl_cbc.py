@@ -13,7 +13,7 @@ KEY = "51544953485256515450524948565655"
 
 
 def run(data: bytes) -> None:
-    """As it is; as ciphertext under a tag that fits, which reaches the padding; as native file; as side file."""
+    """As it is; under a tag that fits, which reaches the padding; as native file; as side file."""
     _opened(data)
     body = data[: len(data) // 16 * 16]
     tag = hmac.digest(KEY[:16].encode(), body, "sha256")
