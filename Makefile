@@ -6,16 +6,20 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test test-all lint format bench lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 demo: ## set up, run SimpleQuery over encrypted data, show the result (ROWS=100000)
 	@scripts/setup
 	@trap '$(BIN)/ppml-ops services stop >/dev/null' EXIT; $(BIN)/ppml-ops run simple_query --rows $(ROWS)
 
-test: ## set up and run all tests (PYTEST_ARGS="-k manifest")
+test: ## set up and run the tests but the long ones (PYTEST_ARGS="-k manifest")
+	@scripts/setup dev
+	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+
+test-all: ## set up and run all tests
 	@scripts/setup dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

@@ -44,7 +44,8 @@ PARAMS = {
     ),
     "input_url": Param(
         None, type=["null", "string"], maxLength=2000, title="Input",
-        description="CSV file, folder or URL with the columns name, age, job. Empty: people are generated.",
+        description="CSV file, folder or URL with the columns name, age, job; {date} stands for the day. "
+        "Empty: people are generated.",
     ),
     "min_age": Param(20, type="integer", minimum=0, maximum=150, title="Youngest"),
     "max_age": Param(40, type="integer", minimum=0, maximum=150, title="Oldest"),

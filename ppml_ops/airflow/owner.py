@@ -15,7 +15,7 @@ from ppml_ops.lifecycle.decrypt import Expected, decrypt
 from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
 from ppml_ops.lifecycle.generate_key import generate_key
 from ppml_ops.lifecycle.issue_ticket import build_job, issue_ticket
-from ppml_ops.lifecycle.partition import for_day
+from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
@@ -76,7 +76,8 @@ class EncryptUpload(OwnerStage):
         dataset: id of the data set.
         table: folder inside it: `sealed://<dataset>/<table>`.
         columns: names that a CSV header must have; none: files of any format are sealed as they are.
-        source: file, folder or URL of the input, `{date}` is the run's day; empty: the generator makes it.
+        source: file, folder or URL of the input, where `{date}` stands for the run's day; empty: the
+            generator makes it.
         generator: makes input for runs without a source.
     """
 
@@ -114,7 +115,7 @@ class EncryptUpload(OwnerStage):
         upload = Upload(run, self.dataset, self.table, self.columns, Settings().key_service, progress)
         generator = make(context["params"], run.day) if make and not self.source else None
         manifest = encrypt_upload(
-            upload, facts, source=for_day(self.source, run.day) or None, generator=generator
+            upload, facts, source=with_day(self.source, run.day) or None, generator=generator
         )
         return version_handle(manifest)
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, timedelta, tzinfo
 from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
@@ -103,7 +104,7 @@ def asked_run(context: Context) -> Run:
         dag_run.data_interval_start,
         dag_run.run_after,
         dag_run.logical_date,
-        _zone_of(context),
+        zone_of(context["dag"]),
     )
     return Run(
         home=settings.home,
@@ -127,7 +128,9 @@ def _date(text: Any) -> date | None:
         ) from None
 
 
-def _zone_of(context: Context) -> tzinfo:
-    """The timetable's time zone: the day of a run is a local day."""
-    zone = getattr(getattr(context["dag"], "timetable", None), "timezone", None)
+def zone_of(dag: Any) -> tzinfo:
+    """The time zone of a DAG's timetable: the day of a run is a local day."""
+    zone = getattr(getattr(dag, "timetable", None), "timezone", None)
+    if isinstance(zone, str):  # Airflow's cron timetables keep the name that they were given
+        return ZoneInfo(zone)
     return zone if isinstance(zone, tzinfo) else UTC

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ppml_ops import __version__
-from ppml_ops.cli import attest, broker, data, doctor, keys, receipt, run, services_command, ui
+from ppml_ops.cli import attest, backfill, broker, data, doctor, keys, receipt, run, services_command, ui
 from ppml_ops.errors import ConfigError, PpmlError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("backfill")(backfill.backfill)
 app.command("ui")(ui.ui)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")

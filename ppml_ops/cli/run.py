@@ -1,6 +1,5 @@
 """`ppml-ops run DAG`: one headless run of a DAG, from services to result, with its exit code."""
 
-import fcntl
 import os
 import re
 import time
@@ -14,13 +13,13 @@ import typer
 from rich.console import Console
 
 import ppml_ops
+from ppml_ops.airflow.headless.driving import headless, only_driver
 from ppml_ops.cli.options import AsJson, home, parse_assignments, require_airflow, show_json
 from ppml_ops.cli.services import ensure_services
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
 from ppml_ops.lifecycle.run import find_run
-from ppml_ops.receipts.run_key import ids_digest
 from ppml_ops.settings import Settings
 
 
@@ -47,7 +46,7 @@ def run(
     wanted = run_id or f"cli__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"
     terminal = Console(file=os.fdopen(os.dup(1), "w"), highlight=False, quiet=as_json)
     dags = dags_folder()
-    with _only_driver(state, dag, wanted):
+    with headless(state), only_driver(state, dag, wanted, f"run {wanted}"):
         started = time.monotonic()
         with terminal.status("starting key broker and simulated platform"):
             ensure_services(state)
@@ -76,22 +75,6 @@ def dags_folder() -> Path:
         f"there is no DAG folder; looked at {', '.join(str(place) for place in places)}",
         next_step="run this in the project's folder, or set PPML_OPS_DAGS_FOLDER",
     )
-
-
-@contextmanager
-def _only_driver(state: Path, dag: str, run_id: str) -> Iterator[None]:
-    """Two processes that drove one run would run each task twice."""
-    descriptor = os.open(private_dir(state / "locks") / ids_digest(dag, run_id), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"another process drives run {run_id}", next_step="wait for it, or end it first"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _drive(

@@ -14,6 +14,7 @@ import requests
 import typer
 
 import ppml_ops
+from ppml_ops.airflow.headless.driving import scheduler
 from ppml_ops.cli.options import console, home, require_airflow
 from ppml_ops.cli.run import dags_folder
 from ppml_ops.cli.services import ensure_services
@@ -27,11 +28,16 @@ _PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8080) -> None:
     """Start Airflow's web UI, scheduler and the services that runs need; Ctrl-C ends Airflow."""
-    from ppml_ops.airflow.headless.environment import configure
-
     require_airflow()
     state = home()
-    chosen = _free_port(port)
+    chosen = free_port(port)
+    with scheduler(state):
+        _serve(state, chosen)
+
+
+def _serve(state: Path, chosen: int) -> None:
+    from ppml_ops.airflow.headless.environment import configure
+
     ensure_services(state)
     plugins = Path(ppml_ops.__file__).parent.parent / "plugins"
     airflow_home = configure(state, dags_folder(), plugins if plugins.is_dir() else None)
@@ -70,7 +76,8 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free
         _stop(process)
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
+    """`wanted` if it is free on 127.0.0.1, or a free one for 0. Raises ConfigError."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.store import DatasetStore
-from ppml_ops.lifecycle.partition import for_day
+from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.lifecycle.run import Run
 
 _SPARK_SCHEMES = {"s3": "s3a", "gs": "gs", "az": "abfs"}
@@ -17,7 +17,7 @@ def input_store(run: Run, dataset: str, in_place: Mapping[str, str]) -> DatasetS
         in_place: URLs of the inputs that are read where they lie; `{date}` in one stands for the run's day.
     """
     url = in_place.get(dataset)
-    return DatasetStore(Folder(for_day(url, run.day))) if url else run.dataset(dataset)
+    return DatasetStore(Folder(with_day(url, run.day))) if url else run.dataset(dataset)
 
 
 def hadoop_uri(folder: Folder) -> str:

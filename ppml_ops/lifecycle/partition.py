@@ -1,8 +1,11 @@
 """Which day a run is about: one pure function that every entry path shares."""
 
+import re
 from datetime import date, datetime, timedelta, tzinfo
 
 from ppml_ops.errors import ConfigError
+
+_DAY = re.compile(r"\{date(?::([^{}]{1,40}))?\}")
 
 
 def partition_of(
@@ -51,6 +54,9 @@ def partition_of(
     return today - timedelta(days=1)
 
 
-def for_day(text: str, day: date) -> str:
-    """A path or URL with the day in the place of `{date}`, as YYYY-MM-DD."""
-    return text.replace("{date}", day.isoformat())
+def with_day(text: str, day: date) -> str:
+    """`text` with the day of the run in place of `{date}` (2026-11-20) or `{date:FORMAT}`, by strftime.
+
+    One parameter then names the input of every night: `/data/{date:%Y/%m}/{date}.csv`. Other braces stay.
+    """
+    return _DAY.sub(lambda found: day.strftime(found[1]) if found[1] else day.isoformat(), text)

@@ -96,7 +96,8 @@ class Run(BaseModel):
             create_only(self.folder / "run.json", canonical_json(self.model_dump(mode="json")), mode=0o600)
         except FileExistsError:
             former = load_run(self.home, self.key)
-            if former.model_copy(update={"storage": self.storage}) != self:
+            # A backfill that reprocesses a scheduled run makes it its own: another type, the same day.
+            if former.model_copy(update={"storage": self.storage, "run_type": self.run_type}) != self:
                 raise ConfigError(
                     f"run {self.run_id} was opened before with other parameters",
                     next_step="trigger a new run instead of changing this one",

@@ -88,7 +88,7 @@ def test_the_check_of_commands_finds_wrong_ones() -> None:
     assert command_problem(["run", "simple_query", "--rows", "5"]) is None
     assert command_problem(["data", "shred", "x"]) == "there is no command shred"
     assert command_problem(["run", "simple_query", "--fast"]) == "no option --fast"
-    assert command_problem(["backfill"]) == "there is no command backfill"
+    assert command_problem(["shred"]) == "there is no command shred"
 
 
 def test_all_settings_are_documented_as_they_are() -> None:

@@ -22,15 +22,20 @@ def refuse_beside_a_scheduler() -> None:
     Raises:
         ConfigError: one is alive.
     """
-    from airflow.jobs.job import most_recent_job
-    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
-
-    job = most_recent_job(SchedulerJobRunner.job_type)
-    if job is not None and job.is_alive():
+    if scheduler_is_alive():
         raise ConfigError(
             "an Airflow scheduler runs on this state folder, and two drivers would run every task twice",
             next_step="trigger the DAG in its web UI, or end that Airflow first",
         )
+
+
+def scheduler_is_alive() -> bool:
+    """A scheduler sent its heartbeat to this database less than half a minute ago."""
+    from airflow.jobs.job import most_recent_job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    job = most_recent_job(SchedulerJobRunner.job_type)
+    return job is not None and job.is_alive()
 
 
 def load_dag(dag_id: str) -> DAG:

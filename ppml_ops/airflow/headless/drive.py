@@ -6,7 +6,7 @@ Source of the loop: `airflow.sdk.definitions.dag.DAG.test` of Airflow 3.3.2.
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -122,6 +122,17 @@ def create_run(serialized: Any, run_id: str, conf: dict[str, Any], session: Sess
             next_step="correct them; the trigger form shows what each one may be",
         ) from None
     session.commit()
+
+
+def recover(dag: DAG, run_ids: Sequence[str], session: Session) -> None:
+    """Make runs that were killed in the middle ready for a scheduler: what was under way runs again."""
+    from airflow.models.dagrun import DagRun
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    serialized = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    of_these = select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.run_id.in_(run_ids))
+    for run in session.scalars(of_these).all():
+        _resume(serialized, run, session)
 
 
 def _lost_with(serialized: Any, failed: list[str]) -> set[str]:

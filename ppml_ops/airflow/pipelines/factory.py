@@ -25,7 +25,7 @@ from ppml_ops.airflow.pipelines.spec import PipelineSpec, load_spec
 from ppml_ops.airflow.receipt import WriteReceipt
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.check_result import rows_of_files
-from ppml_ops.lifecycle.partition import for_day
+from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.settings import Settings
 from ppml_ops.spark.profiles import profile_names
 from ppml_ops.workloads.rows import RowSummary
@@ -130,7 +130,7 @@ def _expected_rows(
     url: str, columns: tuple[str, ...], folder: Path, _params: Mapping[str, Any], day: date
 ) -> RowSummary:
     """The summary of the rows that somebody else has computed."""
-    place = for_day(url, day)
+    place = with_day(url, day)
     return rows_of_files(place if "://" in place else str(folder / place), columns)
 
 

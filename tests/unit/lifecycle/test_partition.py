@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.lifecycle.partition import partition_of
+from ppml_ops.lifecycle.partition import partition_of, with_day
 from ppml_ops.receipts.run_key import run_key
 
 NOW = datetime(2026, 11, 21, 15, 3, tzinfo=UTC)
@@ -76,3 +76,18 @@ def test_run_keys_fit_paths_labels_and_pod_names(dag_id: str, run_id: str, day: 
 def test_known_run_key() -> None:
     """Paths and tickets of existing runs hang on it."""
     assert run_key("simple_query", "manual__x", date(2026, 11, 20)) == "simple-query-20261120-b786edc2c073"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/data/{date}/people.csv", "/data/2026-11-03/people.csv"),
+        ("s3://b/{date:%Y/%m/%d}.csv", "s3://b/2026/11/03.csv"),
+        ("/data/{date:%Y}/{date}.csv", "/data/2026/2026-11-03.csv"),
+        ("/data/{day}/{}/{date/people.csv", "/data/{day}/{}/{date/people.csv"),
+        ("/data/people.csv", "/data/people.csv"),
+        ("", ""),
+    ],
+)
+def test_the_day_stands_in_an_input(text: str, expected: str) -> None:
+    assert with_day(text, date(2026, 11, 3)) == expected

@@ -1,0 +1,83 @@
+"""An API server for tasks and a scheduler, for as long as somebody holds our standard input open.
+
+    python -m ppml_ops.airflow.headless.stack <port> [<DAG to pause afterwards>]
+
+Run by `ppml-ops backfill --parallel`, with Airflow's settings in the environment and airflow.cfg written.
+Prints "ready" when both run. When standard input ends, however the caller came to its end, both are ended and
+so is every task and Spark job below them: nothing outlives a killed caller. A caller that ends in order says
+"end" before and pauses the DAG itself.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import requests
+
+from ppml_ops.spark.process import adopt_orphans, end_descendants
+
+_READY_SECONDS = 180.0
+_GRACE_SECONDS = 10.0
+_POLL = 0.2
+_END = b"end"
+
+
+def main(port: int, pause: str | None) -> int:
+    """Serve until standard input ends; 0 then, 1 when a part ended by itself."""
+    adopt_orphans()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        server = _start("api-server", "--apps", "execution", "--port", str(port), "--workers", "1")
+        _wait_until_healthy(port, server)
+        scheduler = _start("scheduler", "--skip-serve-logs")
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while not select.select([0], [], [], _POLL)[0]:
+            for part in (server, scheduler):
+                if part.poll() is not None:
+                    sys.stderr.write(f"{part.args!r} ended by itself: {part.returncode}\n")
+                    return 1
+        if os.read(0, 16).startswith(_END):
+            pause = None
+        return 0
+    finally:
+        _stop()
+        if pause is not None:
+            _start("dags", "pause", "--yes", pause).wait()
+
+
+def _start(*arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "airflow", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        stderr=sys.stderr,
+    )
+
+
+def _wait_until_healthy(port: int, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(requests.RequestException):
+            if requests.get(f"http://127.0.0.1:{port}/execution/health", timeout=5).ok:
+                return
+        time.sleep(_POLL)
+    sys.stderr.write("the API server did not start\n")
+    sys.exit(1)
+
+
+def _stop() -> None:
+    """TERM to all; an idle scheduler ends in seconds, one that waits for running tasks is killed with them."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    end_descendants(_GRACE_SECONDS)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))
