@@ -1,5 +1,6 @@
 """Small file operations with the modes and guarantees that state folders need (POSIX)."""
 
+import errno
 import fcntl
 import os
 import re
@@ -8,7 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
+_NO_NAMELESS_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 #: A file that a writer of this module has not finished: `.<name>.<16 hex digits>`.
 _HIDDEN = re.compile(r"\..+\.[0-9a-f]{16}")
 
@@ -24,10 +27,14 @@ def _write_hidden(path: Path, data: bytes, mode: int) -> Path:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        _write_through(file, data)
     return temporary
+
+
+def _write_through(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def remove_abandoned(folder: Path, older_than: float = 600.0) -> int:
@@ -67,18 +74,35 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 def create_only(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Publish `data` at `path` unless something is there; whole when it appears, one winner in a race.
 
-    A hidden file and a hard link, because neither rename nor Hadoop's local create refuses to overwrite.
+    A hard link, because neither rename nor Hadoop's local create refuses to overwrite; to a file without a
+    name, so that a kill leaves no second copy of what may be a key. open(2), O_TMPFILE.
 
     Raises:
         FileExistsError: `path` exists already; it is left as it was.
     """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            _write_through(file, data)
+            os.link(f"/proc/self/fd/{descriptor}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS_FILES:
+            raise
+        _create_only_by_name(path, data, mode)
+    finally:
+        os.fsync(folder)
+        os.close(folder)
+
+
+def _create_only_by_name(path: Path, data: bytes, mode: int) -> None:
+    """For file systems without nameless files, such as NFS."""
     temporary = _write_hidden(path, data, mode)
     try:
         os.link(temporary, path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
-    _sync_dir(path.parent)
 
 
 @contextmanager
