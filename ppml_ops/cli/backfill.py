@@ -17,7 +17,7 @@ from rich.console import Console
 from ppml_ops.airflow.headless.driving import only_driver
 from ppml_ops.cli.options import AsJson, home, parse_assignments, require_airflow, show_json
 from ppml_ops.cli.run import dags_folder
-from ppml_ops.cli.services import ensure_services
+from ppml_ops.cli.services import ensure_services, services_kept
 from ppml_ops.files import private_dir
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _run(state: Path, airflow_home: Path, request: "Request", terminal: Console,
             backfiller = Backfiller(
                 state, dag, request, session, on_days=progress.days, around=around, interruption=interruption
             )
-            with _interruptible(interruption), progress.shown():
+            with services_kept(state), _interruptible(interruption), progress.shown():
                 number, days = backfiller.finish()
     except KeyboardInterrupt:
         terminal.print(f"interrupted; go on with the same command: {request.command}", soft_wrap=True)

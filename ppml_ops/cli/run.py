@@ -15,7 +15,7 @@ from rich.console import Console
 import ppml_ops
 from ppml_ops.airflow.headless.driving import headless, only_driver
 from ppml_ops.cli.options import AsJson, home, parse_assignments, require_airflow, show_json
-from ppml_ops.cli.services import ensure_services
+from ppml_ops.cli.services import ensure_services, services_kept
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
@@ -50,7 +50,8 @@ def run(
         started = time.monotonic()
         with terminal.status("starting key broker and simulated platform"):
             ensure_services(state)
-        outcome = _drive(state, dags, dag, wanted, conf, terminal)
+        with services_kept(state):
+            outcome = _drive(state, dags, dag, wanted, conf, terminal)
         summary = summarise_run(find_run(state, dag, wanted), outcome, time.monotonic() - started)
     if as_json:
         show_json(summary.as_json())

@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
@@ -21,6 +23,7 @@ from ppml_ops.spark.process import ProcessRecord
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_WATCH_SECONDS = 5.0
 
 
 def ensure_services(home: Path) -> None:
@@ -35,6 +38,33 @@ def ensure_services(home: Path) -> None:
             "simulated TDX platform", home, "sim.log", ["-m", "ppml_sim", "serve", "--foreground"], _platform
         )
         _ensure("key broker", home, "broker.log", ["-m", "ppml_ops.cli", "broker", "serve"], _broker)
+
+
+@contextmanager
+def services_kept(home: Path) -> Iterator[None]:
+    """Both services answer when the block begins, and are started again when one dies inside it.
+
+    A nightly run must not fail in the morning hours because a broker was killed in the evening: tasks that
+    meet a gap retry, and whoever drives them sees to it that there is something to retry against.
+
+    Raises:
+        PpmlError: as `ensure_services`, at the beginning.
+    """
+    ensure_services(home)
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(_WATCH_SECONDS):
+            with suppress(PpmlError, OSError):  # the tasks' own errors name what is wrong
+                ensure_services(home)
+
+    watcher = threading.Thread(target=keep, name="services", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def stop_services(home: Path) -> list[str]:

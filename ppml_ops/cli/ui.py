@@ -17,7 +17,7 @@ import ppml_ops
 from ppml_ops.airflow.headless.driving import scheduler
 from ppml_ops.cli.options import console, home, require_airflow
 from ppml_ops.cli.run import dags_folder
-from ppml_ops.cli.services import ensure_services
+from ppml_ops.cli.services import ensure_services, services_kept
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
 
@@ -68,7 +68,8 @@ def _serve(state: Path, chosen: int) -> None:
         out.print(f"Airflow  {url}")
         out.print(f"log in   user admin, password in {airflow_home / _PASSWORDS}", soft_wrap=True)
         out.print(f"log      {log}\nCtrl-C ends Airflow; the key broker goes on (`ppml-ops services stop`).")
-        process.wait()
+        with services_kept(state):
+            process.wait()
         raise ConfigError(f"Airflow ended by itself (exit code {process.returncode})", next_step=f"read {log}")
     except KeyboardInterrupt:
         out.print("ending Airflow")

@@ -116,6 +116,8 @@ def _releases(records: Mapping[str, StageRecord], claims: TicketClaims, evidence
         for name, value in wanted.items():
             if body.get(name) != value:
                 yield f"release {number}: {name} is {_short(body.get(name))}, wanted {_short(value)}"
+        if not str(body.get("generation")).startswith(f"{claims.run_key}-g"):
+            yield f"release {number} is of a generation of another run"
         if body.get("activation") != number:
             got = _short(body.get("activation"))
             yield f"release {number} of the ticket is missing: in its place is activation {got}"
