@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from ppml_ops.datasets.bigdl.dialect import rfc4180
 from ppml_ops.datasets.bigdl.parts import SUFFIX as CBC
 from ppml_ops.datasets.bigdl.parts import OriginalPart
 from ppml_ops.datasets.bigdl.reading import open_folder, plaintext, verify_folder
@@ -73,13 +74,13 @@ def streams(found: Original, keys: OriginalKeys, form: str = "") -> list[Stream]
     """The plaintext of each part that has any, as a stream that raises at its end when it was not authentic.
 
     Args:
-        form: `csv` or `parquet` to convert; "" leaves it as it is.
+        form: `csv` (RFC 4180) or `parquet` to convert; "" leaves it as it is.
 
     Raises:
         DataError: the parts are of several formats, or there is no way from theirs to `form`.
         ConfigError: Parquet is wanted and pyarrow is not installed.
     """
-    if form not in ("", found.form) and (found.form, form) not in (("csv", "parquet"), ("parquet", "csv")):
+    if form and (found.form not in ("csv", "parquet") or form not in ("csv", "parquet")):
         raise DataError(
             f"there is no way from {found.form or 'parts of several formats'} to {form}",
             next_step="leave out the format to keep it as it is, or convert with Spark",
@@ -89,11 +90,10 @@ def streams(found: Original, keys: OriginalKeys, form: str = "") -> list[Stream]
             f"{found.folder} holds parts of several formats or of none",
             next_step="give csv, json, text or Parquet parts of one kind",
         )
-    form = form or found.form
     if "parquet" in (form, found.form):
         require_pyarrow()
     made = [
-        Stream(part.plain_name, f".{form}", lambda one=part: _pieces(found, one, keys, form))  # type: ignore[misc]
+        Stream(part.plain_name, f".{form or found.form}", lambda one=part: _pieces(found, one, keys, form))  # type: ignore[misc]
         for part in found.parts
         if part.length
     ]
@@ -114,9 +114,9 @@ def _pieces(found: Original, part: OriginalPart | PmePart, keys: OriginalKeys, f
     assert isinstance(part, OriginalPart)
     plain = plaintext(found, part, keys)
     if form != "parquet":
-        yield from plain
+        yield from rfc4180(plain) if form == "csv" else plain
         return
-    source = stream_of(plain)
+    source = stream_of(rfc4180(plain))
     try:
         schema, batches = csv_batches(source, part.name)
         yield from as_parquet(schema, batches)
