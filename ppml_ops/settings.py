@@ -34,6 +34,16 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="State folder, mode 0700.")
     storage: str | None = Field(None, description="Folder or URL of sealed data sets; default: in `home`.")
     key_service: str = Field("broker:", description="Where new primary keys are made: `broker:` or `local:`.")
+    broker_conn_id: str | None = Field(
+        None, description="Airflow connection of the broker; default: `ppml_broker_default` if it exists."
+    )
+    key_service_conn_id: str | None = Field(
+        None,
+        description="Airflow connection of the key service; default: `ppml_key_service_default` if it exists.",
+    )
+    storage_conn_id: str | None = Field(
+        None, description="Airflow connection of the storage; default: `ppml_storage_default` if it exists."
+    )
     profile: str = Field("local", description="Platform profile of runs that name none.")
     retry_delay: float = Field(30.0, ge=0, description="Seconds before a transient failure is retried.")
     pipelines_folder: Path | None = Field(

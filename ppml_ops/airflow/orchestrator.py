@@ -8,6 +8,7 @@ from airflow.sdk import Context
 
 from ppml_ops.airflow.handles import NodeHandle, RunHandle, VerdictHandle, VersionHandle, version_handle
 from ppml_ops.airflow.progress import LogProgress
+from ppml_ops.airflow.site import find_connections, storage_of
 from ppml_ops.airflow.stage import StageOperator, asked_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.attest import attest
@@ -47,7 +48,9 @@ class OpenRun(OrchestratorStage):
         """Made here; all later stages read it."""
         if self.check:
             self.check(context["params"])
-        return asked_run(context).save()
+        run = asked_run(context)
+        found = find_connections()
+        return run.model_copy(update={"storage": storage_of(found) or run.storage, "connections": found}).save()
 
     def work(self, run: Run, facts: Facts, context: Context) -> RunHandle:
         """See `ppml_ops.lifecycle.open_run`."""

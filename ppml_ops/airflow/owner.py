@@ -9,6 +9,7 @@ from airflow.sdk import Context
 
 from ppml_ops.airflow.handles import KeysHandle, OpenedHandle, TicketHandle, VersionHandle, version_handle
 from ppml_ops.airflow.progress import LogProgress
+from ppml_ops.airflow.site import key_service_of
 from ppml_ops.airflow.stage import StageOperator
 from ppml_ops.lifecycle.check_result import ResultCheck
 from ppml_ops.lifecycle.decrypt import Expected, decrypt
@@ -19,7 +20,6 @@ from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
-from ppml_ops.settings import Settings
 from ppml_ops.workloads.generator import Generator
 from ppml_ops.workloads.rows import RowSummary
 
@@ -64,7 +64,7 @@ class GenerateKey(OwnerStage):
 
     def work(self, run: Run, facts: Facts, context: Context) -> KeysHandle:
         """See `ppml_ops.lifecycle.generate_key`."""
-        service = Settings().key_service
+        service = key_service_of(run.connections)
         keys = generate_key(run, facts, datasets=self.datasets, key_service=service, purpose=self.purpose)
         return KeysHandle(keys=tuple(keys))
 
@@ -94,7 +94,7 @@ class EncryptUpload(OwnerStage):
         generator: MakeGenerator | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("map_index_template", "{{ dataset_name }}")
+        kwargs.setdefault("map_index_template", "{{ task.dataset }}")
         super().__init__(**kwargs)
         self.dataset = dataset
         self.table = table
@@ -109,10 +109,10 @@ class EncryptUpload(OwnerStage):
 
     def work(self, run: Run, facts: Facts, context: Context) -> VersionHandle:
         """See `ppml_ops.lifecycle.encrypt_upload`."""
-        context["dataset_name"] = self.dataset  # type: ignore[typeddict-unknown-key]  # shown as the map index
         make = self.generator
         progress = LogProgress(self.log.info, "sealed")
-        upload = Upload(run, self.dataset, self.table, self.columns, Settings().key_service, progress)
+        service = key_service_of(run.connections)
+        upload = Upload(run, self.dataset, self.table, self.columns, service, progress)
         generator = make(context["params"], run.day) if make and not self.source else None
         manifest = encrypt_upload(
             upload, facts, source=with_day(self.source, run.day) or None, generator=generator
@@ -180,7 +180,7 @@ class IssueTicket(OwnerStage):
             main_class=self.main_class,
             conf=self.conf,
         )
-        service = Settings().key_service
+        service = key_service_of(run.connections)
         ticket = issue_ticket(
             run,
             facts,

@@ -1,19 +1,18 @@
 """The frame of every operator: find the run, keep a record, explain errors, retry what a retry can help."""
 
 from datetime import UTC, date, timedelta, tzinfo
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
+from ppml_ops.airflow.site import Zone, broker_of
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.lifecycle.partition import partition_of
 from ppml_ops.lifecycle.run import Run, load_run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.settings import Settings
-
-Zone = Literal["owner", "orchestrator"]
 
 #: First match wins. A retry still needs `retries` left.
 RETRY_POLICY = ExceptionRetryPolicy(
@@ -81,7 +80,8 @@ class StageOperator(BaseOperator):
     def find_run(self, context: Context) -> Run:
         """The run that `open_run` recorded. Raises ConfigError when it has not."""
         asked = asked_run(context)
-        return load_run(asked.home, asked.key)
+        run = load_run(asked.home, asked.key)
+        return run.model_copy(update={"broker": broker_of(run.connections, self.zone)})
 
     def work(self, run: Run, facts: Facts, context: Context) -> Any:
         """Do the work, put what is proven into `facts`, return a handle or None."""

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from ppml_ops.canonical import b64d, b64e
 from ppml_ops.errors import ConfigError, IntegrityError, TransientError
@@ -57,17 +57,43 @@ def read_token(path: Path) -> str:
         ) from None
 
 
+class BrokerSite(BaseModel):
+    """Where a broker is and by what it is known, when that is not in a state folder's endpoint.json.
+
+    `token` is the owner's bearer token or a file of mode 0600 that holds it; only owner workers resolve it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https://[^\s/]+/?$", max_length=300)
+    ca: Path
+    token: Path | SecretStr | None = None
+
+    def owner_token(self) -> str:
+        """The token's text. Raises ConfigError when it does not resolve here."""
+        if isinstance(self.token, SecretStr):
+            return self.token.get_secret_value()
+        if self.token is None:
+            raise ConfigError(
+                f"the connection to the broker {self.url} names no owner token",
+                next_step="name it there: a file, or an Airflow variable that owner workers resolve",
+            )
+        return read_token(self.token)
+
+
 class BrokerKeyService:
     """Primary keys in a broker's keystore.
 
     Args:
         folder: `<home>/broker`, with endpoint.json, ca.pem and owner.token.
         location: "" for the broker of that folder, or "//host:port/".
+        site: the broker to use instead of the folder's, for the location "".
     """
 
-    def __init__(self, folder: Path, location: str = "") -> None:
+    def __init__(self, folder: Path, location: str = "", site: BrokerSite | None = None) -> None:
         self._folder = folder
         self._location = location
+        self._site = site
 
     def create(self, ref: KeyRef) -> KeyRef:
         """Get or create; raises DeniedError when the current version was destroyed."""
@@ -126,9 +152,13 @@ class BrokerKeyService:
                     next_step="write broker:name or broker://host:port/name",
                 )
             url, ca = f"https://{match[1]}:{match[2]}", self._folder / "ca.pem"
+            token = read_token(self._folder / "owner.token")
+        elif self._site is not None:
+            url, ca, token = self._site.url, self._site.ca, self._site.owner_token()
         else:
             url, ca = read_endpoint(self._folder)
-        http = BrokerHttp(url, ca, read_token(self._folder / "owner.token"))
+            token = read_token(self._folder / "owner.token")
+        http = BrokerHttp(url, ca, token)
         try:
             return http.call(method, "/ppml/v1/keys" + path, body)
         finally:

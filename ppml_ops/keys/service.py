@@ -4,10 +4,13 @@ import secrets
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.keys.model import DATA_KEY_BYTES, KeyInfo, KeyRef, WrappedKey, split_uri
+
+if TYPE_CHECKING:
+    from ppml_ops.keys.broker import BrokerSite
 
 ENTRY_POINT_GROUP = "ppml_ops.key_services"
 
@@ -89,19 +92,22 @@ def _factory(scheme: str) -> Factory:
     )
 
 
-def key_service_for(uri: str | KeyRef, *, home: Path) -> KeyService:
+def key_service_for(uri: str | KeyRef, *, home: Path, broker: "BrokerSite | None" = None) -> KeyService:
     """The service that `uri` addresses: a key reference, or a scheme with a location ending in "/" or none.
 
     Args:
         uri: for example `broker:`, `local:people` or `local:/abs/folder/`.
         home: the state folder (PPML_OPS_HOME).
+        broker: what `broker:` means, when it is not the state folder's own one.
 
     Raises:
         ConfigError: malformed, or a scheme that nobody serves.
     """
-    if isinstance(uri, KeyRef):
-        return _factory(uri.scheme)(uri.location, home)
-    scheme, location, _name = split_uri(uri)
+    scheme, location, _name = (uri.scheme, uri.location, "") if isinstance(uri, KeyRef) else split_uri(uri)
+    if broker is not None and (scheme, location) == ("broker", ""):
+        from ppml_ops.keys.broker import BrokerKeyService
+
+        return BrokerKeyService(home / "broker", site=broker)
     return _factory(scheme)(location, home)
 
 

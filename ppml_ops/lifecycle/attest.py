@@ -25,7 +25,7 @@ def attest(run: Run, facts: Facts) -> dict[str, Decision]:
         IntegrityError: the ticket is gone or damaged.
         TransientError: broker or platform do not answer.
     """
-    broker = broker_client(run.home)
+    broker = broker_client(run.home, run.broker)
     ticket = ticket_text(run, current_ticket(run))
     application = Path(str(run.records.facts("issue_ticket")["application"]))
     decisions: dict[str, Decision] = {}

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.errors import IntegrityError, PpmlError
+from ppml_ops.keys.broker import BrokerSite
 from ppml_ops.keys.model import KeyRef, WrappedKey
 from ppml_ops.keys.service import key_service_for
 
 
-def unwrap_first(home: Path, wraps: Sequence[WrappedKey], dataset: str) -> bytes:
+def unwrap_first(
+    home: Path, wraps: Sequence[WrappedKey], dataset: str, broker: BrokerSite | None = None
+) -> bytes:
     """The 32-byte data key, through the first of its wraps that opens.
 
     Raises:
@@ -18,14 +21,16 @@ def unwrap_first(home: Path, wraps: Sequence[WrappedKey], dataset: str) -> bytes
     failure: PpmlError | None = None
     for wrap in wraps:
         try:
-            return key_service_for(wrap.ref, home=home).unwrap(wrap, dataset)
+            return key_service_for(wrap.ref, home=home, broker=broker).unwrap(wrap, dataset)
         except PpmlError as error:
             failure = error
     assert failure is not None, "there is at least one wrap"
     raise failure
 
 
-def open_data_key(home: Path, manifest: Manifest, primary: KeyRef | None = None) -> bytes:
+def open_data_key(
+    home: Path, manifest: Manifest, primary: KeyRef | None = None, broker: BrokerSite | None = None
+) -> bytes:
     """The data key of `manifest`.
 
     Args:
@@ -42,4 +47,4 @@ def open_data_key(home: Path, manifest: Manifest, primary: KeyRef | None = None)
             f"version {manifest.version} of {manifest.dataset} is not wrapped by {primary}",
             next_step="restore the data set from a good copy; if its key was moved, seal the input again",
         )
-    return unwrap_first(home, wraps, manifest.dataset)
+    return unwrap_first(home, wraps, manifest.dataset, broker)

@@ -91,7 +91,7 @@ def _open(
             f"version {manifest.version} of {manifest.dataset} is not the result of this run's job",
             next_step="restore the data set from a good copy, or clear `submit`",
         )
-    key = unwrap_first(run.home, promised.wraps, promised.dataset)
+    key = unwrap_first(run.home, promised.wraps, promised.dataset, run.broker)
     open_version(store, manifest, key, target, progress)
 
 

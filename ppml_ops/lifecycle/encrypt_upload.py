@@ -76,7 +76,7 @@ class Upload:
         latest = store.latest()
         if latest is None or latest.producer.spec != self._spec_digest(spec):
             return None
-        key = open_data_key(self.run.home, latest, key_of(self.key_service, self.dataset))
+        key = open_data_key(self.run.home, latest, key_of(self.key_service, self.dataset), self.run.broker)
         check_version(store, latest, key)  # damage is for the owner to look at, not to be sealed over
         return latest
 
@@ -95,7 +95,7 @@ class Upload:
         store = self.run.dataset(self.dataset)
         latest = store.latest()
         data_key = new_data_key()
-        service = key_service_for(self.key_service, home=self.run.home)
+        service = key_service_for(self.key_service, home=self.run.home, broker=self.run.broker)
         columns = tuple(self.columns)
         head = ManifestHead(
             dataset=self.dataset,

@@ -26,7 +26,7 @@ def generate_key(
         ConfigError: a data set's name does not fit the trust domain, or has no policy and can't get one.
         TransientError: the key service or the broker does not answer.
     """
-    broker = broker_client(run.home, owner=True)
+    broker = broker_client(run.home, run.broker, owner=True)
     info = broker.info()
     for dataset in datasets:
         check_dataset_id(dataset)
@@ -36,7 +36,7 @@ def generate_key(
                 next_step="names of data sets begin with 'sim-' in a simulated trust domain, and only there",
             )
         ensure_policy(run, broker, dataset, purpose)
-    service = key_service_for(key_service, home=run.home)
+    service = key_service_for(key_service, home=run.home, broker=run.broker)
     references = [str(service.create(key_of(key_service, dataset))) for dataset in datasets]
     facts["keys"] = references
     return references

@@ -149,7 +149,8 @@ def _read_binding(run: Run, dataset: str, in_place: Mapping[str, str], key_servi
                 f"version {manifest.version} of {dataset} is not the one that encrypt_upload left there",
                 next_step="restore the data set from a good copy, or clear `encrypt_upload`",
             )
-    check_version(store, manifest, open_data_key(run.home, manifest, key_of(key_service, dataset)))
+    primary = key_of(key_service, dataset)
+    check_version(store, manifest, open_data_key(run.home, manifest, primary, run.broker))
     return ReadBinding(
         dataset=dataset,
         version=manifest.version,
@@ -188,7 +189,7 @@ def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClai
 
 def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str, purpose: str) -> TicketClaims:
     owner = owner_key(owner_key_file(run))
-    broker = broker_client(run.home, owner=True)
+    broker = broker_client(run.home, run.broker, owner=True)
     for item in job.datasets:  # an upgrade since generate_key has changed the runner's measurement
         ensure_policy(run, broker, item.dataset, purpose)
     broker.register_owner({name: str(value) for name, value in owner.as_dict(private=False).items()})
@@ -224,7 +225,7 @@ def _write_binding(run: Run, job: SparkJob, dataset: str, key_service: str, doma
     """A new data key and the next version number for a data set that the job writes."""
     store = run.dataset(dataset)
     latest = store.latest()
-    wrap = key_service_for(key_service, home=run.home).wrap(
+    wrap = key_service_for(key_service, home=run.home, broker=run.broker).wrap(
         key_of(key_service, dataset), new_data_key(), dataset
     )
     head = ManifestHead(

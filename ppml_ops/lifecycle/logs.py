@@ -48,7 +48,7 @@ def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
             continue
         found = True
         wrap = output.wraps[0]
-        key = key_service_for(wrap.ref, home=run.home).unwrap(wrap, output.dataset)
+        key = key_service_for(wrap.ref, home=run.home, broker=run.broker).unwrap(wrap, output.dataset)
         for name in names:
             try:
                 for piece in _opened(folder, f"{LOGS}/{name}", key, output.dataset):

@@ -23,7 +23,7 @@ def preflight(run: Run, facts: Facts) -> None:
     """
     facts["java"] = str(find_java())
     facts["jar"] = jar_path().name
-    info = broker_client(run.home).info()
+    info = broker_client(run.home, run.broker).info()
     facts.update(trust_domain=info.trust_domain, simulated=info.simulated)
     if run.profile.device == "socket":
         status = PlatformClient(platform_socket(run.home)).status()

@@ -9,5 +9,5 @@ from ppml_ops.receipts.records import Facts
 def retire_ticket(run: Run, facts: Facts) -> None:
     """Revoke the current ticket at the broker; again without effect. TransientError when it does not answer."""
     ticket = current_ticket(run)
-    retire(run, broker_client(run.home, owner=True), ticket)
+    retire(run, broker_client(run.home, run.broker, owner=True), ticket)
     facts["ticket"] = ticket

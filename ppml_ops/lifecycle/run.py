@@ -4,7 +4,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppml_ops.canonical import canonical_json
 from ppml_ops.datasets.folder import Folder
@@ -12,6 +12,7 @@ from ppml_ops.datasets.identity import check_dataset_id, partition_folder
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir
+from ppml_ops.keys.broker import BrokerSite
 from ppml_ops.receipts.receipt import RunIdentity
 from ppml_ops.receipts.records import Records
 from ppml_ops.receipts.run_key import ids_digest, run_key
@@ -33,6 +34,10 @@ class Run(BaseModel):
     run_type: str
     day: date
     profile_name: str
+    #: Airflow connections that the run found when it was opened, by kind; their ids only.
+    connections: dict[str, str] = {}
+    #: The broker, where a connection names it; never recorded, because each zone resolves it for itself.
+    broker: BrokerSite | None = Field(None, exclude=True)
 
     @cached_property
     def key(self) -> str:
@@ -47,7 +52,9 @@ class Run(BaseModel):
     @property
     def identity(self) -> RunIdentity:
         """Who this run is, as its receipt says it; without the paths of this machine."""
-        return RunIdentity(run_key=self.key, **self.model_dump(mode="json", exclude={"home", "storage"}))
+        return RunIdentity(
+            run_key=self.key, **self.model_dump(mode="json", exclude={"home", "storage", "connections"})
+        )
 
     @property
     def folder(self) -> Path:
@@ -97,7 +104,9 @@ class Run(BaseModel):
         except FileExistsError:
             former = load_run(self.home, self.key)
             # A backfill that reprocesses a scheduled run makes it its own: another type, the same day.
-            if former.model_copy(update={"storage": self.storage, "run_type": self.run_type}) != self:
+            # Storage and connections stay as they were when the run was opened first.
+            free = {"storage", "run_type", "connections", "broker"}
+            if former.model_dump(exclude=free) != self.model_dump(exclude=free):
                 raise ConfigError(
                     f"run {self.run_id} was opened before with other parameters",
                     next_step="trigger a new run instead of changing this one",

@@ -110,7 +110,7 @@ def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> No
     """Keep the sealed logs, and what the broker signed about its releases to this ticket."""
     keep_sealed_logs(run, dataset)
     facts["application"] = running.outcome.application_id if running.outcome else None
-    records = broker_client(run.home).releases(str(facts["ticket"]))
+    records = broker_client(run.home, run.broker).releases(str(facts["ticket"]))
     keep_releases(run, str(facts["ticket"]), records)
     facts["releases"] = [record.digest for record in records]
     if records:
@@ -141,7 +141,7 @@ def _succeeded(generation: Generation) -> bool:
 
 
 def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
-    url, ca = broker_endpoint(run.home)
+    url, ca = broker_endpoint(run.home, run.broker)
     claims = read_ticket(run, generation.ticket)
     issued = run.records.facts("issue_ticket")
 

@@ -27,6 +27,7 @@ def configure(home: Path, dags_folder: Path, plugins_folder: Path | None = None)
     for name in [name for name in os.environ if name.startswith("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")]:
         del os.environ[name]  # runs are driven in a database of our own, never in one that matters
     defaults = {
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",  # only the API server of `ui` looks at it
         "AIRFLOW__CORE__DAGS_FOLDER": dags_folder,
         "AIRFLOW__CORE__PLUGINS_FOLDER": plugins_folder or airflow_home / "plugins",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -1,7 +1,7 @@
 """CSV as Spark 3.1 writes it for BigDL PPML, turned into the CSV that the rest of the world reads (RFC 4180).
 
-In a quoted cell the original puts a backslash before a quote and before a backslash; RFC 4180 doubles quotes and
-leaves backslashes alone. All else is the same: text without these two pairs goes through untouched.
+In a quoted cell the original puts a backslash before a quote and before a backslash; RFC 4180 doubles quotes
+and leaves backslashes alone. All else is the same: text without these two pairs goes through untouched.
 """
 
 import re
