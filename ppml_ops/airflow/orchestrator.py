@@ -134,7 +134,7 @@ class Gather(OrchestratorStage):
     template_fields: Sequence[str] = ("node",)
 
     def __init__(self, *, node: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ node_name }}")
+        kwargs.setdefault("map_index_template", "{{ task.index }}")
         super().__init__(**kwargs)
         self.node = node
 
@@ -147,7 +147,6 @@ class Gather(OrchestratorStage):
 
     def work(self, run: Run, facts: Facts, context: Context) -> None:
         """See `ppml_ops.lifecycle.gather`."""
-        context["node_name"] = self.index  # type: ignore[typeddict-unknown-key]  # shown as the map index
         parts = gather(run, facts, node=self.index)
         self.log.info("%s: %d parts of the result", self.index, parts)
 
