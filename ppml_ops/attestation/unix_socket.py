@@ -2,9 +2,12 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_QUEUE_SECONDS = 0.01
 
 
 @contextmanager
@@ -17,6 +20,17 @@ def short_address(path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
+def _connect(client: socket.socket, address: str, deadline: float) -> None:
+    """Connect, and wait while the listener's queue is full: unix(7) says EAGAIN then, where TCP would wait."""
+    while True:
+        try:
+            return client.connect(address)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the listener's queue stays full") from None
+            time.sleep(_QUEUE_SECONDS)
+
+
 def request_line(path: Path, line: bytes, *, limit: int, timeout: float) -> bytes:
     """Send one line to the stream socket at `path` and return the one line that comes back.
 
@@ -27,7 +41,7 @@ def request_line(path: Path, line: bytes, *, limit: int, timeout: float) -> byte
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout)
         with short_address(path) as address:
-            client.connect(address)
+            _connect(client, address, time.monotonic() + timeout)
         client.sendall(line + b"\n")
         with client.makefile("rb") as stream:
             answer = stream.readline(limit + 1)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from rich.console import Console
 
 from ppml_ops.errors import PpmlError
-from tests.benchmarks import airflow_overhead, cipher_start, clean_clone, release, sealing, simple_query
+from tests.benchmarks import (
+    airflow_overhead,
+    cipher_start,
+    clean_clone,
+    release,
+    release_many,
+    sealing,
+    simple_query,
+)
 from tests.benchmarks.document import write_section
 from tests.benchmarks.machine import machine_facts
 from tests.benchmarks.report import Options, Report
@@ -17,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Options], Report]] = {
     "sealing": sealing.run,
     "cipher_start": cipher_start.run,
     "release": release.run,
+    "release_many": release_many.run,
     "airflow_overhead": airflow_overhead.run,
     "clean_clone": clean_clone.run,
 }

@@ -24,7 +24,7 @@ _GENERATION = "bench-release-g1"
 def run(options: Options) -> Report:
     """Measure; raises PpmlError when a service does not start or refuses."""
     rounds = options.rounds or ROUNDS
-    with tempfile.TemporaryDirectory(prefix="ppml-bench-") as folder, _services(Path(folder)) as site:
+    with tempfile.TemporaryDirectory(prefix="ppml-bench-") as folder, services(Path(folder)) as site:
         times = _measure(site, rounds)
     return Report(
         name="release",
@@ -47,7 +47,7 @@ def run(options: Options) -> Report:
 
 
 @contextmanager
-def _services(home: Path) -> Iterator[Site]:
+def services(home: Path) -> Iterator[Site]:
     """Broker and platform as processes of their own, as `ppml-ops run` starts them."""
     home.chmod(0o700)
     try:

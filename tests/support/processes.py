@@ -1,21 +1,21 @@
 """The processes of one state folder, seen from the outside: who runs, and killing them."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-DRIVER, SUPERVISOR, BROKER, PLATFORM = (
-    b"org.apache.spark.deploy.SparkSubmit",
-    b"ppml_ops.spark.entry",
-    b"\0broker\0serve",
-    b"ppml_sim\0serve",
-)
+#: What their command lines hold; the driver's shell script and launcher JVM, which replace each other, don't.
+DRIVER = re.compile(rb"/java\0(?!.*spark\.launcher\.Main).*org\.apache\.spark\.deploy\.SparkSubmit", re.DOTALL)
+SUPERVISOR = re.compile(rb"ppml_ops\.spark\.entry")
+BROKER = re.compile(rb"\0broker\0serve")
+PLATFORM = re.compile(rb"ppml_sim\0serve")
 
 
-def running(home: Path, what: bytes) -> list[int]:
-    """Pids of the processes of `home` whose command line holds `what`."""
+def running(home: Path, what: re.Pattern[bytes]) -> list[int]:
+    """Pids of the processes of `home` whose command line is one of `what`."""
     found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
@@ -25,12 +25,12 @@ def running(home: Path, what: bytes) -> list[int]:
             known = os.fsencode(home) in line or os.fsencode(home) in (process / "environ").read_bytes()
         except OSError:
             continue
-        if what in line and known:
+        if known and what.search(line):
             found.append(int(process.name))
     return found
 
 
-def kill(home: Path, *kinds: bytes) -> int:
+def kill(home: Path, *kinds: re.Pattern[bytes]) -> int:
     """SIGKILL to all processes of these kinds; returns how many there were."""
     pids = [pid for what in kinds for pid in running(home, what)]
     for pid in pids:
