@@ -47,6 +47,14 @@ PARAMS = {
         description="CSV file, folder or URL with the columns name, age, job; {date} stands for the day. "
         "Empty: people are generated.",
     ),
+    "input_key": Param(
+        None, type=["null", "string"], maxLength=1000, title="Key of the input",
+        description="The input is a data set of BigDL PPML: its primary key file, simple:/folder/name.",
+    ),
+    "export_key": Param(
+        None, type=["null", "string"], maxLength=1000, title="Key of an export",
+        description="Write the result for BigDL PPML too, under this primary key file: simple:/folder/name.",
+    ),
     "min_age": Param(20, type="integer", minimum=0, maximum=150, title="Youngest"),
     "max_age": Param(40, type="integer", minimum=0, maximum=150, title="Oldest"),
     "job": Param("Developer", type="string", minLength=1, maxLength=100, title="Job title"),
@@ -75,13 +83,19 @@ with DAG(
 ):
     open_run = OpenRun(task_id="open_run", check=check_people_params)
     preflight = Preflight(task_id="preflight")
-    generate_key = GenerateKey(task_id="generate_key", datasets=[PEOPLE, RESULT], purpose=PURPOSE)
+    generate_key = GenerateKey(
+        task_id="generate_key",
+        datasets=[PEOPLE, RESULT],
+        purpose=PURPOSE,
+        export_key="{{ params.export_key or '' }}",
+    )
     encrypt_upload = EncryptUpload(
         task_id="encrypt_upload",
         dataset=PEOPLE,
         table="people",
         columns=COLUMNS,
         source="{{ params.input_url or '' }}",
+        source_key="{{ params.input_key or '' }}",
         generator=people_generator,
     )
     issue_ticket = IssueTicket(
@@ -105,7 +119,11 @@ with DAG(
     submit = Submit(task_id="submit")
     gather = Gather.partial(task_id="gather").expand(node=submit.output)
     merge = Merge(task_id="merge")
-    decrypt = Decrypt(task_id="decrypt", rows={RESULT: RowCheck(COLUMNS, expected_people)})
+    decrypt = Decrypt(
+        task_id="decrypt",
+        rows={RESULT: RowCheck(COLUMNS, expected_people)},
+        export_key="{{ params.export_key or '' }}",
+    )
     verify_run = VerifyRun(task_id="verify_run")
 
     retire_ticket = RetireTicket(task_id="retire_ticket").as_teardown(setups=issue_ticket)

@@ -16,6 +16,7 @@ from ppml_ops.lifecycle.decrypt import Expected, decrypt
 from ppml_ops.lifecycle.encrypt_upload import Upload, encrypt_upload
 from ppml_ops.lifecycle.generate_key import generate_key
 from ppml_ops.lifecycle.issue_ticket import build_job, issue_ticket
+from ppml_ops.lifecycle.original import EXPORT, export_result, keys_of_run
 from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
 from ppml_ops.lifecycle.run import Run
@@ -53,17 +54,22 @@ class GenerateKey(OwnerStage):
     Args:
         datasets: ids of all data sets of the run.
         purpose: what their policies allow the keys to be used for.
+        export_key: that of `Decrypt`, looked at so that a wrong one fails before the work and not after.
     """
 
     stage = "generate_key"
+    template_fields: Sequence[str] = ("export_key",)
 
-    def __init__(self, *, datasets: Sequence[str], purpose: str, **kwargs: Any) -> None:
+    def __init__(self, *, datasets: Sequence[str], purpose: str, export_key: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.datasets = list(datasets)
         self.purpose = purpose
+        self.export_key = export_key
 
     def work(self, run: Run, facts: Facts, context: Context) -> KeysHandle:
         """See `ppml_ops.lifecycle.generate_key`."""
+        if self.export_key:
+            keys_of_run(run, self.export_key)
         service = key_service_of(run.connections)
         keys = generate_key(run, facts, datasets=self.datasets, key_service=service, purpose=self.purpose)
         return KeysHandle(keys=tuple(keys))
@@ -79,10 +85,11 @@ class EncryptUpload(OwnerStage):
         source: file, folder or URL of the input, where `{date}` stands for the run's day; empty: the
             generator makes it.
         generator: makes input for runs without a source.
+        source_key: the source is a data set of BigDL PPML, and this its primary key: `simple:/folder/name`.
     """
 
     stage = "encrypt_upload"
-    template_fields: Sequence[str] = ("source",)
+    template_fields: Sequence[str] = ("source", "source_key")
 
     def __init__(
         self,
@@ -92,6 +99,7 @@ class EncryptUpload(OwnerStage):
         columns: Sequence[str] = (),
         source: str = "",
         generator: MakeGenerator | None = None,
+        source_key: str = "",
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("map_index_template", "{{ task.dataset }}")
@@ -101,6 +109,7 @@ class EncryptUpload(OwnerStage):
         self.columns = list(columns)
         self.source = source
         self.generator = generator
+        self.source_key = source_key
 
     @property
     def index(self) -> str:
@@ -115,7 +124,11 @@ class EncryptUpload(OwnerStage):
         upload = Upload(run, self.dataset, self.table, self.columns, service, progress)
         generator = make(context["params"], run.day) if make and not self.source else None
         manifest = encrypt_upload(
-            upload, facts, source=with_day(self.source, run.day) or None, generator=generator
+            upload,
+            facts,
+            source=with_day(self.source, run.day) or None,
+            generator=generator,
+            source_key=self.source_key or None,
         )
         return version_handle(manifest)
 
@@ -215,15 +228,24 @@ class Decrypt(OwnerStage):
     Args:
         rows: by data set, how its rows are to be checked; those of other data sets are not read.
         check: path of a script that gets the opened result: `python SCRIPT --day DAY --result FOLDER`.
+        export_key: with a key `simple:/folder/name` the result is also written for BigDL PPML.
     """
 
     stage = "decrypt"
-    template_fields: Sequence[str] = ("check",)
+    template_fields: Sequence[str] = ("check", "export_key")
 
-    def __init__(self, *, rows: Mapping[str, RowCheck] | None = None, check: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        rows: Mapping[str, RowCheck] | None = None,
+        check: str = "",
+        export_key: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.rows = dict(rows or {})
         self.check = check
+        self.export_key = export_key
 
     def work(self, run: Run, facts: Facts, context: Context) -> OpenedHandle:
         """See `ppml_ops.lifecycle.decrypt`."""
@@ -233,6 +255,9 @@ class Decrypt(OwnerStage):
         )
         opened = decrypt(run, facts, expected=expected, progress=LogProgress(self.log.info, "opened"))
         self.log.info("The result lies in %s (only this user may read it)", run.plaintext / "result")
+        if self.export_key:
+            facts["export"] = export_result(run, self.export_key)
+            self.log.info("For BigDL PPML it lies in %s", run.plaintext / EXPORT)
         return OpenedHandle(rows=opened.rows, matches_expected=opened.matches_expected)
 
 

@@ -13,15 +13,16 @@ from typing import Any
 
 from ppml_ops.canonical import canonical_json, sha256_hex
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Producer, TableSchema
-from ppml_ops.datasets.seal import Source, find_sources, remove_unpublished, seal_sources
+from ppml_ops.datasets.seal import Source, Stream, find_sources, remove_unpublished, seal_sources
 from ppml_ops.datasets.store import DatasetStore, VersionTakenError
 from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
-from ppml_ops.errors import DataError
+from ppml_ops.errors import ConfigError, DataError
 from ppml_ops.files import private_dir
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
+from ppml_ops.lifecycle.original import original_input, refuse_original
 from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
@@ -47,11 +48,16 @@ class Upload:
 
     def from_source(self, url: str) -> Manifest:
         """Seal the file, folder or URL `url`. Raises as `encrypt_upload`."""
+        refuse_original(url)
         sources = find_sources(url)
         for one in sources if self.columns else ():
             check_columns(one, self.columns)
         files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]
         return self._seal_or_reuse({"files": files}, sources)
+
+    def from_original(self, url: str, key: str) -> Manifest:
+        """Seal the data set of BigDL PPML at `url` that `key` opens. Raises as `original_input`."""
+        return self._seal_or_reuse(*original_input(self.run, url, key, self.columns))
 
     def from_generator(self, generator: Generator) -> Manifest:
         """Seal what `generator` makes; its plaintext exists only in between, also when either fails."""
@@ -80,7 +86,7 @@ class Upload:
         check_version(store, latest, key)  # damage is for the owner to look at, not to be sealed over
         return latest
 
-    def _seal_or_reuse(self, spec: dict[str, Any], sources: Sequence[Source]) -> Manifest:
+    def _seal_or_reuse(self, spec: dict[str, Any], sources: Sequence[Source | Stream]) -> Manifest:
         """Seal, unless the newest version is made of the same; also when another run was faster."""
         while True:
             existing = self._existing(spec)
@@ -91,7 +97,7 @@ class Upload:
             except VersionTakenError:
                 continue
 
-    def _seal(self, spec: dict[str, Any], sources: Sequence[Source]) -> Manifest:
+    def _seal(self, spec: dict[str, Any], sources: Sequence[Source | Stream]) -> Manifest:
         store = self.run.dataset(self.dataset)
         latest = store.latest()
         data_key = new_data_key()
@@ -122,15 +128,30 @@ class Upload:
 
 
 def encrypt_upload(
-    upload: Upload, facts: Facts, *, source: str | None, generator: Generator | None
+    upload: Upload,
+    facts: Facts,
+    *,
+    source: str | None,
+    generator: Generator | None,
+    source_key: str | None = None,
 ) -> Manifest:
     """Seal `source` (a file, folder or URL of CSV), or else what `generator` makes.
 
+    Args:
+        source_key: `source` is a data set of BigDL PPML, and this its primary key: `simple:/folder/name`.
+
     Raises:
         DataError: no input, an empty file, or a missing column; nothing was published.
-        IntegrityError: an existing version of this input is damaged.
+        IntegrityError: an existing version of this input is damaged, or the source was tampered with.
     """
-    if source:
+    if source and source_key:
+        manifest = upload.from_original(source, source_key)
+        facts["source_key"] = source_key
+    elif source_key:
+        raise ConfigError(
+            "the run has a key for its input and no input", next_step="give the folder of the data set as well"
+        )
+    elif source:
         manifest = upload.from_source(source)
     elif generator:
         manifest = upload.from_generator(generator)

@@ -25,6 +25,7 @@ from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.issue_ticket import build_job, issue_ticket
 from ppml_ops.lifecycle.merge import merge
 from ppml_ops.lifecycle.open_run import open_run
+from ppml_ops.lifecycle.original import export_result
 from ppml_ops.lifecycle.preflight import preflight
 from ppml_ops.lifecycle.retire_ticket import retire_ticket
 from ppml_ops.lifecycle.run import Run
@@ -213,6 +214,7 @@ class LifeCycle:
             Upload(self.run, self.people, "people", COLUMNS, KEY_SERVICE),
             facts,
             source=self.source or None,
+            source_key=self.params.get("input_key"),
             generator=None if self.source else people_generator(self.params, self.run.day),
         )
 
@@ -250,6 +252,8 @@ class LifeCycle:
     def _decrypt(self, facts: Facts) -> None:
         check = ResultCheck(COLUMNS, lambda: expected_people(self.params, self.run.day))
         decrypt(self.run, facts, expected=Expected({self.result: check}))
+        if self.params.get("export_key"):
+            facts["export"] = export_result(self.run, self.params["export_key"])
 
     def _verify_run(self, facts: Facts) -> None:
         verify_run(self.run, facts)

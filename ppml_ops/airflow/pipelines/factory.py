@@ -75,7 +75,12 @@ def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
     with dag:
         open_run = OpenRun(task_id="open_run")
         preflight = Preflight(task_id="preflight")
-        generate_key = GenerateKey(task_id="generate_key", datasets=[*reads, *writes], purpose=spec.purpose)
+        generate_key = GenerateKey(
+            task_id="generate_key",
+            datasets=[*reads, *writes],
+            purpose=spec.purpose,
+            export_key=spec.export_key,
+        )
         issue_ticket = IssueTicket(
             task_id="issue_ticket",
             name=spec.job_name,
@@ -103,6 +108,7 @@ def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
                 rows={one.dataset: RowCheck(one.columns, _expected(one.expected, one.columns, folder))
                       for one in spec.outputs if one.columns},
                 check=str(folder / spec.check) if spec.check else "",
+                export_key=spec.export_key,
             ),
             verify_run, [retire_ticket, clean_up], receipt,
         )  # fmt: skip
@@ -113,7 +119,13 @@ def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
 def _encrypt_upload(spec: PipelineSpec) -> list[Any]:
     """One task for one input, mapped for several, none when all of them are sealed already."""
     inputs: list[dict[str, Any]] = [
-        {"dataset": one.dataset, "table": one.table, "columns": list(one.columns), "source": one.source}
+        {
+            "dataset": one.dataset,
+            "table": one.table,
+            "columns": list(one.columns),
+            "source": one.source,
+            "source_key": one.source_key,
+        }
         for one in spec.inputs
         if one.source is not None
     ]

@@ -49,6 +49,11 @@ class InputSpec(_Model):
         description="File, folder or URL of plaintext, which stays there: a sealed copy goes to the storage. "
         "Templated; `{date}` is the day.",
     )
+    source_key: str = Field(
+        "",
+        max_length=1000,
+        description="The source is a data set of BigDL PPML, this its key: `simple:/folder/name`. Templated.",
+    )
     in_place: str | None = Field(
         None,
         max_length=2000,
@@ -60,6 +65,8 @@ class InputSpec(_Model):
     def _one_place(self) -> Self:
         if (self.source is None) == (self.in_place is None):
             raise ValueError(f"input {self.dataset} needs either `source` or `in_place`")
+        if self.source_key and self.source is None:
+            raise ValueError(f"input {self.dataset} has a `source_key` but no `source`")
         return self
 
 
@@ -113,6 +120,11 @@ class PipelineSpec(_Model):
     outputs: tuple[OutputSpec, ...] = Field(min_length=1, max_length=32)
     check: str | None = Field(
         None, max_length=2000, description="The owner's script that looks at the opened results."
+    )
+    export_key: str = Field(
+        "",
+        max_length=1000,
+        description="Results are also written for BigDL PPML under this key: `simple:/folder/name`. Templated.",
     )
     params: dict[str, dict[str, Any]] = Field(
         default_factory=dict, max_length=64, description="Parameters of the trigger form, as JSON Schema."
