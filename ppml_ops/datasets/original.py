@@ -50,6 +50,11 @@ def format_of(folder: Folder) -> Format:
     return "bigdl" if cbc or META in names else "sealed"
 
 
+def is_original(folder: Folder, name: str) -> bool:
+    """Whether one file is a part of the original, by its name or, for Parquet, its first bytes."""
+    return name.endswith(CBC) or (name.endswith(PARQUET) and is_encrypted_parquet(folder, name))
+
+
 def look(folder: Folder) -> Original:
     """What lies in a folder of the original; raises as `survey` and `survey_pme`."""
     return survey_pme(folder) if format_of(folder) == "pme" else survey(folder)

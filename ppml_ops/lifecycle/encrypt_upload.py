@@ -48,8 +48,8 @@ class Upload:
 
     def from_source(self, url: str) -> Manifest:
         """Seal the file, folder or URL `url`. Raises as `encrypt_upload`."""
-        refuse_original(url)
         sources = find_sources(url)
+        refuse_original(sources)
         for one in sources if self.columns else ():
             check_columns(one, self.columns)
         files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]

@@ -15,7 +15,7 @@ from ppml_ops.canonical import sha256_hex
 from ppml_ops.datasets.bigdl.surroundings import META
 from ppml_ops.datasets.bigdl.writing import write_folder
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.datasets.original import Original, format_of, look, streams, verify_original
+from ppml_ops.datasets.original import Original, is_original, look, streams, verify_original
 from ppml_ops.datasets.pme.writing import write_pme
 from ppml_ops.datasets.seal import Source, Stream
 from ppml_ops.datasets.topology import checksum
@@ -66,11 +66,11 @@ def original_input(run: Run, url: str, key: str, columns: Sequence[str]) -> tupl
     return {"original": _bytes_of(found), "columns": list(columns)}, made
 
 
-def refuse_original(url: str) -> None:
+def refuse_original(sources: Sequence[Source]) -> None:
     """Raise DataError where a data set of the original was given as plaintext, without its key."""
-    if format_of(Folder(url)) != "sealed":
+    if any(is_original(one.folder, one.name) for one in sources):
         raise DataError(
-            f"{url} is a data set of BigDL PPML, and the run has no key for it",
+            f"{sources[0].folder} is a data set of BigDL PPML, and the run has no key for it",
             next_step="name its primary key file as well, input_key=simple:/folder/name",
         )
 

@@ -11,6 +11,7 @@ from tests.benchmarks import (
     airflow_overhead,
     cipher_start,
     clean_clone,
+    original,
     release,
     release_many,
     sealing,
@@ -23,6 +24,7 @@ from tests.benchmarks.report import Options, Report
 BENCHMARKS: dict[str, Callable[[Options], Report]] = {
     "simple_query": simple_query.run,
     "sealing": sealing.run,
+    "original": original.run,
     "cipher_start": cipher_start.run,
     "release": release.run,
     "release_many": release_many.run,

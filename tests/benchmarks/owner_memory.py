@@ -26,7 +26,7 @@ from tests.benchmarks.measure import peak_memory, seconds_of
 from tests.benchmarks.report import Row, Table
 
 _SEED = 1
-_KEY = bytes(range(32))
+KEY = bytes(range(32))
 _MIB = 1 << 20
 
 
@@ -38,11 +38,13 @@ class Peak(NamedTuple):
     seconds: float
 
 
-def _store(folder: Path) -> DatasetStore:
+def store_of(folder: Path) -> DatasetStore:
+    """The sealed data set of a benchmark's folder."""
     return DatasetStore(Folder(folder / "sealed"))
 
 
-def _head() -> ManifestHead:
+def head() -> ManifestHead:
+    """Manifest fields that don't matter here."""
     return ManifestHead(
         dataset="bench-owner",
         data_key_id="0f" * 16,
@@ -61,13 +63,13 @@ def _generate(folder: Path, rows: int) -> None:
 
 def _seal(folder: Path, _rows: int) -> None:
     sources = find_sources(str(folder / "people.csv"))
-    seal_sources(sources, _store(folder), _head(), 1, _KEY, table="people")
+    seal_sources(sources, store_of(folder), head(), 1, KEY, table="people")
 
 
 def _compare(folder: Path, rows: int) -> None:
     """What `decrypt` does with a result, here of all people: open it, sum it up, sum up what is expected."""
-    store = _store(folder)
-    files = open_version(store, store.read(), _KEY, folder / "opened")
+    store = store_of(folder)
+    files = open_version(store, store.read(), KEY, folder / "opened")
     every_job = (expected_rows(rows, _SEED, MIN_AGE, MAX_AGE, job) for job in JOBS)
     if summarise_csv(_texts(files), COLUMNS) != summarise(chain.from_iterable(every_job)):
         raise IntegrityError("the opened rows are not those that were sealed", next_step="report this as a bug")

@@ -109,7 +109,7 @@ def test_days_that_have_a_run_are_listed_and_judged_by_it(
     assert [day.state for day in days] == ["success", "failed", "success"]
     failed = outcome_of(tmp_path, "simple_query", days[1])
     assert not failed.good
-    assert failed.reason == "encrypt_upload: there is no input at /data/2.csv"
+    assert failed.reason == "encrypt_upload@sim-people: there is no input at /data/2.csv"
 
     stages.instead.clear()
     _number, days = make(nights(first, 3)).finish()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.errors import ConfigError
-from tests.benchmarks import clean_clone, measure, release, sealing, spark_variant
+from tests.benchmarks import clean_clone, measure, original, release, sealing, spark_variant
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.benchmarks.airflow_overhead import times_of
 from tests.benchmarks.document import DOCUMENT, marks, replaced, write_section
@@ -24,6 +24,12 @@ def test_sealing_at_a_tiny_size() -> None:
     assert all(len(table.rows) == 4 for table in files)
     assert len(memory.rows) == 6
     assert memory.rows[-1][0] == "open, sum up and compare a result of all rows, 300 rows"
+
+
+def test_original_at_a_tiny_size() -> None:
+    (table,) = original.run(Options(rows=300)).tables
+    assert len(table.rows) == 7
+    assert all(float(row[1]) > 0 for row in table.rows)
 
 
 def test_release_from_services_of_its_own() -> None:
