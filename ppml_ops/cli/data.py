@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ppml_ops.cli import original
 from ppml_ops.cli.options import AsJson, Key, bytes_bar, console, home, show_json
+from ppml_ops.datasets.bigdl.surroundings import refuse_doubts
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.identity import check_dataset_id
 from ppml_ops.datasets.manifest import ManifestHead, Producer, TableSchema
@@ -114,9 +115,10 @@ def migrate(
     ] = None,
     header: Annotated[bool, typer.Option(help="Whether CSV parts begin with a header.")] = True,
 ) -> None:
-    """Seal a data set of BigDL PPML anew; its plaintext goes from one to the other without a file between."""
+    """Seal a data set of BigDL PPML anew, without a plaintext file between; strangers in it are an error."""
     named = _checked_id(dataset)
-    found, keys = original.found_in(source), original.keys_for(input_key)
+    found, keys = original.found_in(source, doubts=False), original.keys_for(input_key)
+    refuse_doubts(found.folder, found.doubts)
     made = streams(found, keys, to or "")
     total = sum(part.length for part in found.parts)
     _seal_version(made, total, target, key, named, table, date, header and made[0].suffix == ".csv")

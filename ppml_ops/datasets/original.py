@@ -56,7 +56,12 @@ def is_original(folder: Folder, name: str) -> bool:
 
 
 def look(folder: Folder) -> Original:
-    """What lies in a folder of the original; raises as `survey` and `survey_pme`."""
+    """What lies in a folder of the original; raises as `survey` and `survey_pme`, and DataError for a file."""
+    if folder.is_local and folder.local().is_file():
+        raise DataError(
+            f"{folder} is a file: parts are opened with the {META} beside them",
+            next_step=f"name its folder, {folder.local().parent}",
+        )
     return survey_pme(folder) if format_of(folder) == "pme" else survey(folder)
 
 

@@ -33,7 +33,7 @@ class SimpleKeyService:
     """Key files in a folder. A file is one key of one version, without a date of its own.
 
     Args:
-        location: of the URI: "" for the working folder, else a folder with its last "/".
+        location: of the URI: "" for the working folder, else a folder with its last "/"; "~/" is the user's.
 
     Raises:
         ConfigError: a location on another host.
@@ -44,7 +44,7 @@ class SimpleKeyService:
             raise ConfigError(
                 f"simple:{location} is not a folder of this machine", next_step="write simple:/folder/name"
             )
-        self._folder = Path(location or ".")
+        self._folder = Path(location or ".").expanduser()
 
     def create(self, ref: KeyRef) -> KeyRef:
         """Get or create a SimpleKMS key file, mode 0600; its first 12 digits are the application id.

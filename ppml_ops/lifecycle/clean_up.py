@@ -12,6 +12,7 @@ from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import remove_abandoned
 from ppml_ops.lifecycle.generations import Generation, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
+from ppml_ops.lifecycle.original import EXPORT_HIDDEN
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket
 from ppml_ops.receipts.records import Facts
@@ -37,7 +38,7 @@ def clean_up(run: Run, facts: Facts) -> None:
         _remove_uncommitted(run, dataset)
     for node in run.profile.nodes:
         run.on_node(node).remove()
-    for left in ("input", ".result.opening"):
+    for left in ("input", ".result.opening", EXPORT_HIDDEN):
         shutil.rmtree(run.plaintext / left, ignore_errors=True)
     for folder in (run.folder, *(run.folder / name for name in ("records", "tickets", "generations"))):
         remove_abandoned(folder)

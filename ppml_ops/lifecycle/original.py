@@ -26,6 +26,8 @@ from ppml_ops.lifecycle.run import Run
 
 #: Folder of the exported result, beside `result`.
 EXPORT = "result-bigdl"
+#: Its name while it is written.
+EXPORT_HIDDEN = f".{EXPORT}.writing"
 _LOG = logging.getLogger("ppml_ops.lifecycle")
 _HEADER_LIMIT = 1 << 20
 
@@ -111,7 +113,7 @@ def export_result(run: Run, key: str, progress: Callable[[int], None] = lambda _
         DataError: a folder holds files of several formats, or of one that BigDL PPML doesn't have.
     """
     keys = keys_of_run(run, key)
-    target, hidden = run.plaintext / EXPORT, run.plaintext / f".{EXPORT}.writing"
+    target, hidden = run.plaintext / EXPORT, run.plaintext / EXPORT_HIDDEN
     for left in (target, hidden):
         shutil.rmtree(left, ignore_errors=True)
     hidden.mkdir(mode=0o700)

@@ -119,6 +119,7 @@ def test_a_tampered_source_is_not_migrated(ppml: Cli, tmp_path: Path) -> None:
         (("data", "open", MULTI, "out", "--key", "simple:/nowhere/key"), 78, "no primary key file at"),
         (("data", "open", MULTI, "out", "--key", SIMPLE, "--version", "1"), 78, "no versions"),
         (("data", "verify", FIXTURES, "--key", SIMPLE), 65, "no sealed data set"),
+        (("data", "open", min(MULTI.glob("part*")), "out", "--key", SIMPLE), 65, "name its folder"),
         (("keys", "rotate", SIMPLE), 78, "one key"),
         (("keys", "destroy", SIMPLE, "--yes"), 78, "copies"),
         (("data", "seal", KEY_FILES["simple"], "out", "--key", SIMPLE, "--format", "bigdl"), 65, "one format"),
@@ -157,6 +158,18 @@ def test_mistakes_get_one_clear_message(
     assert words in done.err
     assert " for the " in done.err
     assert done.out == ""
+
+
+def test_migrate_leaves_no_stranger_behind_unsaid(ppml: Cli, tmp_path: Path) -> None:
+    shutil.copytree(MULTI, tmp_path / "copy")
+    (tmp_path / "copy" / "more.csv").write_text("name,age,job\n")
+    ppml("keys", "create", "local:people")
+    done = ppml(
+        "data", "migrate", tmp_path / "copy", tmp_path / "sealed", "--dataset", "people",
+        "--input-key", SIMPLE, "--key", "local:people",
+    )  # fmt: skip
+    assert (done.code, "more.csv" in done.err) == (65, True)
+    assert not (tmp_path / "sealed").exists()
 
 
 def test_two_formats_in_one_folder(ppml: Cli, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What is written opens in an implementation made from the format's description, and in ours."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +128,48 @@ def test_cuts_are_lossless(blocks: int, rest: int, form: str, chunk: int) -> Non
     assert text[found[0].end - 1 : found[0].end] == b"\n"
     assert found[1].prefix == (b"name,age,job\n" if form == "csv" else b"")
     assert not any(is_unreadable_there(len(one.prefix) + one.end - one.start) for one in found)
+
+
+_MEMORY = """
+import sys, tracemalloc
+from pathlib import Path
+from ppml_ops.datasets.bigdl.reading import open_folder
+from ppml_ops.datasets.bigdl.survey import survey
+from ppml_ops.datasets.bigdl.writing import write_folder
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.original import streams
+from ppml_ops.datasets.seal import find_sources
+from ppml_ops.keys.original import original_keys_for
+from tests.support.bigdl import crc_file
+
+folder = Path(sys.argv[1])
+keys = original_keys_for(sys.argv[2], home=folder)
+for name in "ab":
+    with (folder / f"{name}.csv").open("wb") as file:
+        for _ in range(40):
+            file.write(b"somebody,30,Developer\\n" * 50_000)
+sources = find_sources(str(folder / "a.csv")) + find_sources(str(folder / "b.csv"))
+tracemalloc.start()
+(name, _other) = write_folder(sources, keys, folder / "out")
+peaks = [tracemalloc.get_traced_memory()[1]]
+tracemalloc.stop()
+part = folder / "out" / name
+part.with_name(f".{name}.crc").write_bytes(crc_file(part.read_bytes()))
+tracemalloc.start()
+found = survey(Folder(folder / "out"))
+open_folder(found, keys, folder / "opened")
+peaks.append(tracemalloc.get_traced_memory()[1])
+for stream in streams(found, keys, "csv"):
+    for piece in stream.pieces():
+        pass
+peaks.append(tracemalloc.get_traced_memory()[1])
+print(max(peaks))
+"""
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _MEMORY, str(tmp_path), f"simple:{KEY_FILES['simple']}"],
+        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 24 << 20, "two files of 44 MB at a time"
