@@ -55,6 +55,17 @@ def test_inputs_decide_the_shape_of_encrypt_upload(tmp_path: Path) -> None:
     assert shape_problems(in_place) == []
 
 
+def test_keys_of_bigdl_ppml_reach_the_stages(tmp_path: Path) -> None:
+    key = "simple:/keys/primaryKey"
+    source = {"dataset": "sim-a", "source": "/data/a", "source_key": key}
+    dag = build(tmp_path, inputs=[source], export_key=key)
+    assert dag.get_task("encrypt_upload").source_key == key
+    assert dag.get_task("decrypt").export_key == dag.get_task("generate_key").export_key == key
+    sources = [source, {"dataset": "sim-c", "source": "/data/c"}]
+    mapped = build(tmp_path, inputs=sources).get_task("encrypt_upload")
+    assert [one["source_key"] for one in mapped.expand_input.value] == [key, ""]
+
+
 def test_a_wrong_file_gets_a_dag_that_says_so_and_the_others_stay(tmp_path: Path) -> None:
     from ppml_ops.airflow.pipelines.factory import pipelines
 

@@ -48,6 +48,10 @@ def test_the_shipped_pipelines_are_right_and_their_files_are_there(path: Path) -
         ({"outputs": []}, "outputs: "),
         ({"outputs": [{"dataset": "sim-texts"}]}, "data set sim-texts is named twice"),
         ({"inputs": [{"dataset": "sim-texts"}]}, "either `source` or `in_place`"),
+        (
+            {"inputs": [{"dataset": "sim-texts", "in_place": "/x", "source_key": "simple:/k"}]},
+            "has a `source_key` but no `source`",
+        ),
         ({"inputs": [{"dataset": "Texts", "source": "x"}]}, r"inputs\.0\.dataset: "),
         ({"outputs": [{"dataset": "sim-words", "expected": "x.csv"}]}, "no `columns` to compare"),
         ({"params": {"date": {"default": 1}}}, "the parameter date exists in every pipeline"),
