@@ -19,6 +19,8 @@ from ppml_ops.keys.store import require_private
 
 RELEASE = "release"
 REVOKED = "ticket-revoked"
+WRAP_ERASED = "wrap-erased"
+KEY_DESTROYED = "key-destroyed"
 
 
 def verify_audit(path: Path, public_key: Ed25519PublicKey) -> list[AuditRecord]:

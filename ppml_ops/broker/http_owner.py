@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from ppml_ops.broker.audit import KEY_DESTROYED, WRAP_ERASED
 from ppml_ops.broker.http_body import Body
 from ppml_ops.broker.http_body import parse as parse_rcar
 from ppml_ops.broker.rcar.errors import RcarError
@@ -20,7 +21,8 @@ from ppml_ops.broker.tickets import Hex32
 from ppml_ops.canonical import b64d, b64e
 from ppml_ops.errors import DataError, DeniedError
 from ppml_ops.files import create_only
-from ppml_ops.keys.model import MAX_VERSION, NAME_PATTERN, KeyRef, WrappedKey
+from ppml_ops.keys.erasable import wrap_digest
+from ppml_ops.keys.model import MAX_VERSION, NAME_PATTERN, WRAP_ALGORITHM, KeyRef, WrapAlgorithm, WrappedKey
 from ppml_ops.keys.store import require_private
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -43,6 +45,7 @@ class _Wrap(_Message):
 
 class _Unwrap(_Message):
     version: int = Field(ge=1, le=MAX_VERSION)
+    algorithm: WrapAlgorithm = WRAP_ALGORITHM
     wrapped: str = Field(max_length=64)
     context: str = Field(max_length=64)
 
@@ -133,7 +136,7 @@ def _add_keys(router: APIRouter, state: BrokerState) -> None:
     def destroy(name: str, body: Body) -> Response:
         ref = _ref(name, parse(_Destroy, body).version)
         keys.destroy(ref)
-        audit.append("key-destroyed", key=str(ref))
+        audit.append(KEY_DESTROYED, key=str(ref))
         return JSONResponse({})
 
     @router.post("/keys/{name}/wrap")
@@ -145,11 +148,30 @@ def _add_keys(router: APIRouter, state: BrokerState) -> None:
     @router.post("/keys/{name}/unwrap")
     def unwrap(name: str, body: Body) -> Response:
         message = parse(_Unwrap, body)
-        key = str(_ref(name, message.version))
-        wrapped = parse(WrappedKey, _json({"key": key, "wrapped": message.wrapped}))
+        wrapped = _wrapped(name, message)
         data_key = keys.unwrap(wrapped, message.context)
-        audit.append("owner-unwrap", key=key, dataset=message.context)  # a data key leaves: on record first
+        # A data key leaves: on record first.
+        audit.append("owner-unwrap", key=wrapped.key, dataset=message.context)
         return JSONResponse({"data_key": b64e(data_key)})
+
+    @router.post("/keys/{name}/erase")
+    def erase(name: str, body: Body) -> Response:
+        message = parse(_Unwrap, body)
+        wrapped = _wrapped(name, message)
+        done = keys.erase(wrapped, message.context)
+        record = audit.append(
+            WRAP_ERASED,
+            key=wrapped.key,
+            dataset=message.context,
+            wrapped=wrap_digest(wrapped),
+            erased=done["erased"],
+        )
+        return JSONResponse(done | {"record": record.model_dump(mode="json")})
+
+
+def _wrapped(name: str, message: _Unwrap) -> WrappedKey:
+    key = str(_ref(name, message.version))
+    return parse(WrappedKey, _json({"key": key, "algorithm": message.algorithm, "wrapped": message.wrapped}))
 
 
 def _add_policies(router: APIRouter, state: BrokerState) -> None:

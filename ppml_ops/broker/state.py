@@ -25,6 +25,7 @@ from ppml_ops.keys.local import LocalKeyService
 from ppml_ops.keys.store import require_private
 from ppml_ops.keys.wrapping import derive
 
+_MASTER = ".master.key"  # hidden, as no key can have such a name
 _MASTER_INFO = b"ppml-ops/keystore/v1\0"
 
 
@@ -76,9 +77,7 @@ class BrokerState:
                 f"the audit log of {folder} is gone", next_step="restore audit.jsonl from a backup"
             )
         keystore = private_dir(folder / "keystore")
-        # Hidden, as no key can have such a name. The domain is part of the key: under another root a copied
-        # store does not open.
-        master = derive(_secret(keystore / ".master.key"), _MASTER_INFO + bytes.fromhex(domain.id))
+        master = _master(keystore, domain.id)
         signing = signing_key(folder / "signing-key.json")
         state = cls(
             domain=domain,
@@ -97,6 +96,29 @@ class BrokerState:
             # Last, so that a crash before it is no missing audit log.
             create_only(folder / "domain.json", canonical_json(_binding(domain)), mode=0o600)
         return state
+
+
+def stored_keys(folder: Path) -> LocalKeyService:
+    """The primary keys in the folder of a broker that does not run, for restores and drills.
+
+    Raises:
+        IntegrityError: there is none, or it is damaged.
+    """
+    try:
+        domain = json.loads((folder / "domain.json").read_bytes())["trust_domain"]
+        keystore = folder / "keystore"
+        if not (keystore / _MASTER).exists():
+            raise FileNotFoundError
+        return LocalKeyService(keystore, master=_master(keystore, domain))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise IntegrityError(
+            f"there is no whole key broker in {folder}", next_step="restore the folder from a backup"
+        ) from None
+
+
+def _master(keystore: Path, domain: str) -> bytes:
+    # The domain is part of the key: under another root a copied store does not open.
+    return derive(_secret(keystore / _MASTER), _MASTER_INFO + bytes.fromhex(domain))
 
 
 def audit_key(key: OKPKey) -> Ed25519PrivateKey:

@@ -7,7 +7,22 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ppml_ops import __version__
-from ppml_ops.cli import attest, backfill, broker, data, doctor, keys, receipt, run, services_command, ui
+from ppml_ops.cli import (
+    attest,
+    backfill,
+    backup,
+    broker,
+    clean,
+    data,
+    doctor,
+    drill,
+    keys,
+    receipt,
+    run,
+    services_command,
+    shred,
+    ui,
+)
 from ppml_ops.errors import ConfigError, PpmlError
 
 app = typer.Typer(
@@ -20,7 +35,13 @@ app.command("run")(run.run)
 app.command("backfill")(backfill.backfill)
 app.command("ui")(ui.ui)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("clean")(clean.clean)
+keys.app.command("drill")(drill.drill)
 app.add_typer(keys.app, name="keys")
+data.app.command("shred")(shred.shred)
+data.app.command("verify-destruction")(shred.verify)
 app.add_typer(data.app, name="data")
 app.add_typer(attest.app, name="attest")
 app.add_typer(broker.app, name="broker")

@@ -163,7 +163,7 @@ def _seal_version(
             sources,
             store,
             head,
-            latest.version + 1 if latest else 1,
+            store.next_version(),
             data_key,
             table=table,
             progress=lambda done: bar.advance(task, done),

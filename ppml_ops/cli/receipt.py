@@ -82,19 +82,22 @@ def verify(
 @app.command()
 def anchors() -> None:
     """Print the trust anchors of this installation as JSON; hand them over by a way that you trust."""
-    from ppml_ops.broker.jose import public_jwk
+    from ppml_ops.broker.jose import public_jwk, public_key
+    from ppml_ops.broker.tickets import owner_key
     from ppml_ops.lifecycle.broker_access import broker_client
     from ppml_ops.receipts.signer import known_signers
 
     info = broker_client(home()).info()
     signers = known_signers(home())
-    if not signers:
-        raise ConfigError("no receipt was signed here yet", next_step="run a pipeline first")
+    owners = {public_key(jwk).thumbprint(): jwk for jwk in info.owners}
+    path = home() / "owner" / "ticket-signing.jwk"
+    if path.exists():  # it may not be registered with the broker yet
+        owners[owner_key(path).thumbprint()] = public_jwk(owner_key(path))
     found = Anchors(
         trust_domain=info.trust_domain,
         simulated=info.simulated,
         broker_keys=(info.broker_key,),
-        owner_keys=tuple(info.owners),
+        owner_keys=tuple(owners.values()),
         receipt_signers=tuple(public_jwk(key) for key in signers.values()),
     )
     show_json(found.document())

@@ -21,6 +21,6 @@ def rewrap_version(
     head = ManifestHead.model_validate(document).model_copy(
         update={"wraps": wraps, "previous": manifest.digest}
     )
-    renewed = build_manifest(head, store.versions()[-1] + 1, list(manifest.parts), data_key)
+    renewed = build_manifest(head, store.next_version(), list(manifest.parts), data_key)
     store.publish(renewed)
     return renewed

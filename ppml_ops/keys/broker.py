@@ -136,12 +136,18 @@ class BrokerKeyService:
     def unwrap(self, wrapped: WrappedKey, context: str) -> bytes:
         """The data key in `wrapped`, by any version that isn't destroyed."""
         ref = wrapped.ref
-        body = {"version": ref.version, "wrapped": wrapped.wrapped, "context": context}
-        reply = self._call("POST", f"/{ref.name}/unwrap", body)
+        reply = self._call("POST", f"/{ref.name}/unwrap", _of_wrap(wrapped, context))
         try:
             return b64d(reply["data_key"])
         except (ValueError, KeyError, TypeError):
             raise self._strange() from None
+
+    def erase(self, wrapped: WrappedKey, context: str) -> dict[str, Any]:
+        """Erase the secret of one wrap, see `ErasableWraps`; the broker signs that it did."""
+        reply = self._call("POST", f"/{wrapped.ref.name}/erase", _of_wrap(wrapped, context))
+        if not isinstance(reply, dict) or not isinstance(reply.get("record"), dict):
+            raise self._strange()
+        return reply
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         if self._location:
@@ -179,3 +185,12 @@ class BrokerKeyService:
             "the key broker's reply is not what its API promises",
             next_step="check that both sides run the same version of PPML Ops",
         )
+
+
+def _of_wrap(wrapped: WrappedKey, context: str) -> dict[str, Any]:
+    return {
+        "version": wrapped.ref.version,
+        "algorithm": wrapped.algorithm,
+        "wrapped": wrapped.wrapped,
+        "context": context,
+    }

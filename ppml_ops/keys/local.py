@@ -8,12 +8,22 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from ppml_ops.canonical import b64d, b64e
 from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
-from ppml_ops.keys.model import DATA_KEY_BYTES, MAX_VERSION, KeyInfo, KeyRef, KeyVersion, WrappedKey
+from ppml_ops.keys.erasable import WrapSecrets, new_secret
+from ppml_ops.keys.model import (
+    DATA_KEY_BYTES,
+    ERASABLE_ALGORITHM,
+    MAX_VERSION,
+    KeyInfo,
+    KeyRef,
+    KeyVersion,
+    WrappedKey,
+)
 from ppml_ops.keys.store import KeyFolder, StoredKey
 from ppml_ops.keys.wrapping import derive, unwrap_data_key, wrap_data_key
 
@@ -52,6 +62,7 @@ class LocalKeyService:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = KeyFolder(folder)
+        self._secrets = WrapSecrets(folder)
         self._master = master
         self._now = now
 
@@ -104,11 +115,25 @@ class LocalKeyService:
                 f"{ref} only unwraps; the current version is {current.version}",
                 next_step=f"wrap with {ref.unversioned()}",
             )
-        return wrap_data_key(self._material(current), ref.with_version(current.version), data_key, context)
+        used, secret = ref.with_version(current.version), new_secret()
+        wrapped = wrap_data_key(self._material(current), used, data_key, context, secret)
+        self._secrets.keep(wrapped, context, secret)
+        return wrapped
 
     def unwrap(self, wrapped: WrappedKey, context: str) -> bytes:
-        """The data key in `wrapped`, by any version that isn't destroyed."""
-        return unwrap_data_key(self._material(self._find(wrapped.ref)), wrapped, context)
+        """The data key in `wrapped`, by any version that isn't destroyed, unless the wrap was erased."""
+        erasable = wrapped.algorithm == ERASABLE_ALGORITHM
+        secret = self._secrets.find(wrapped, context) if erasable else b""
+        return unwrap_data_key(self._material(self._find(wrapped.ref)), wrapped, context, secret)
+
+    def erase(self, wrapped: WrappedKey, context: str) -> dict[str, Any]:
+        """Erase the secret of one wrap, see `ErasableWraps`. This service signs nothing."""
+        if wrapped.algorithm != ERASABLE_ALGORITHM:
+            raise ConfigError(
+                f"a wrapped key of data set {context} has no secret of its own to erase",
+                next_step=f"destroy {wrapped.key} when nothing else needs it",
+            )
+        return {"erased": self._secrets.erase(wrapped, context, self._stamp())}
 
     def _publish(self, name: str, version: int) -> None:
         key = secrets.token_bytes(DATA_KEY_BYTES)

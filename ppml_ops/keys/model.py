@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from ppml_ops.canonical import b64d
 from ppml_ops.errors import ConfigError
 
-WRAP_ALGORITHM: Literal["HKDF-SHA256+A256KW"] = "HKDF-SHA256+A256KW"
+WrapAlgorithm = Literal["HKDF-SHA256+A256KW", "HKDF-SHA256-SECRET+A256KW"]
+WRAP_ALGORITHM: WrapAlgorithm = "HKDF-SHA256+A256KW"
+#: The key service keeps a secret for each such wrap and can erase it, see `ppml_ops.keys.erasable`.
+ERASABLE_ALGORITHM: WrapAlgorithm = "HKDF-SHA256-SECRET+A256KW"
 DATA_KEY_BYTES = 32
 WRAPPED_KEY_BYTES = DATA_KEY_BYTES + 8  # RFC 3394 adds one 64-bit block
 DATASET_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
@@ -104,7 +107,7 @@ class WrappedKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     key: str = Field(max_length=MAX_REFERENCE, description="Key reference with its version.")
-    algorithm: Literal["HKDF-SHA256+A256KW"] = WRAP_ALGORITHM
+    algorithm: WrapAlgorithm = WRAP_ALGORITHM
     wrapped: str = Field(max_length=64, description="RFC 3394 output, standard base64.")
 
     @field_validator("key")

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.keys.model import DATA_KEY_BYTES, KeyInfo, KeyRef, WrappedKey, split_uri
@@ -42,6 +42,21 @@ class KeyService(Protocol):
 
     def unwrap(self, wrapped: WrappedKey, context: str) -> bytes:
         """The data key; IntegrityError for a wrong key or context, DeniedError for a destroyed version."""
+
+
+@runtime_checkable
+class ErasableWraps(Protocol):
+    """A key service that can make one of its wraps useless, wherever copies of it lie."""
+
+    def erase(self, wrapped: WrappedKey, context: str) -> dict[str, Any]:
+        """Erase what only this service has and `wrapped` needs; again without effect. Can't be undone.
+
+        Returns what the service says about it: `erased` (UTC), and `record`, signed, if it can sign.
+
+        Raises:
+            ConfigError: the wrap is not of such a kind.
+            IntegrityError: it is not of this service.
+        """
 
 
 Factory = Callable[[str, Path], KeyService]

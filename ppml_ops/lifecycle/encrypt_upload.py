@@ -113,7 +113,7 @@ class Upload:
             producer=Producer(run=self.run.key, spec=self._spec_digest(spec)),
             trust_domain=str(self.run.records.facts("preflight")["trust_domain"]),
         )
-        version = latest.version + 1 if latest else 1
+        version = store.next_version()
         return seal_sources(sources, store, head, version, data_key, table=self.table, progress=self.progress)
 
     def _new_data_key_id(self, store: DatasetStore) -> str:

@@ -81,6 +81,16 @@ class Run(BaseModel):
         """The owner's folder of this run: generated input, opened result."""
         return self.home / "data" / self.key
 
+    def _in(self, home: Path) -> "Run":
+        """As it is when its state folder was restored or moved to `home`, with the data sets in it."""
+        if self.home == home:
+            return self
+        storage = Path(self.storage)
+        if storage.is_relative_to(self.home):
+            storage = home / storage.relative_to(self.home)
+            return self.model_copy(update={"home": home, "storage": str(storage)})
+        return self.model_copy(update={"home": home})
+
     def dataset(self, dataset: str) -> DatasetStore:
         """This day's partition of a data set. Raises ConfigError for a name that is not a data set id."""
         return DatasetStore(
@@ -124,7 +134,7 @@ def load_run(home: Path, key: str) -> Run:
     """
     path = home / "runs" / key / "run.json"
     try:
-        return Run.model_validate_json(path.read_bytes())
+        return Run.model_validate_json(path.read_bytes())._in(home)
     except (FileNotFoundError, ValidationError):
         raise ConfigError(f"there is no record of run {key}", next_step="clear the task `open_run`") from None
 

@@ -86,7 +86,7 @@ def test_commands_exist(page: Path) -> None:
 
 def test_the_check_of_commands_finds_wrong_ones() -> None:
     assert command_problem(["run", "simple_query", "--rows", "5"]) is None
-    assert command_problem(["data", "shred", "x"]) == "there is no command shred"
+    assert command_problem(["data", "melt", "x"]) == "there is no command melt"
     assert command_problem(["run", "simple_query", "--fast"]) == "no option --fast"
     assert command_problem(["shred"]) == "there is no command shred"
 

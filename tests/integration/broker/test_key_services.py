@@ -7,6 +7,7 @@ import pytest
 from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
 from ppml_ops.keys import KeyRef, KeyService, WrappedKey, key_service_for, new_data_key, rewrap
 from ppml_ops.keys.broker import read_endpoint
+from ppml_ops.keys.service import ErasableWraps
 
 from .conftest import Site
 
@@ -127,3 +128,21 @@ def test_token_file_with_loose_mode_is_refused(site: Site) -> None:
             key_service_for("broker:", home=site.home).list()
     finally:
         token.chmod(0o600)
+
+
+def test_an_erased_wrap_opens_nowhere_and_others_of_the_key_do(service: KeyService, ref: KeyRef) -> None:
+    assert isinstance(service, ErasableWraps)
+    service.create(ref)
+    doomed, other = (service.wrap(ref, new_data_key(), "sim-people") for _ in range(2))
+    with pytest.raises(IntegrityError):
+        service.erase(doomed, "sim-other")
+    first = service.erase(doomed, "sim-people")
+    assert service.erase(doomed, "sim-people")["erased"] == first["erased"], "again without effect"
+    with pytest.raises(DeniedError, match="was erased"):
+        service.unwrap(doomed, "sim-people")
+    service.unwrap(other, "sim-people")
+    plain = other.model_copy(update={"algorithm": "HKDF-SHA256+A256KW"})
+    with pytest.raises(IntegrityError):
+        service.unwrap(plain, "sim-people")
+    with pytest.raises(ConfigError, match="no secret of its own"):
+        service.erase(plain, "sim-people")

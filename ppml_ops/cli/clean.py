@@ -1,0 +1,31 @@
+"""`ppml-ops clean`: remove what retention lets go."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from ppml_ops.cli.options import AsJson, console, home, plain, show_json
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.maintenance.clean import removals
+from ppml_ops.maintenance.retention import read_rules
+from ppml_ops.settings import Settings
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List, or with --yes remove, what the rules in retention.yaml let go."""
+    state = home()
+    storage = Folder(Settings().storage or str(state / "storage"))
+    found = list(removals(state, storage, read_rules(state), now=time.time()))
+    for one in found if yes else ():
+        one.remove()
+    if as_json:
+        show_json([{"kind": one.kind, "path": one.path, "removed": yes} for one in found])
+        return
+    for one in found:
+        console().print(f"{one.kind:<28}", plain(one.path), soft_wrap=True)
+    word = "removed" if yes else "to remove with --yes"
+    console().print(f"{len(found)} things {word}")
