@@ -85,15 +85,15 @@ class Placement(_Model):
 class AgentConfig(_Model):
     """`agent.json`: what the agent needs to fetch the job's keys. No secret."""
 
-    broker_url: str
+    broker_url: str = Field(pattern=r"^https://\S+$")
     broker_ca: AbsolutePath
     ticket: AbsolutePath
     job: AbsolutePath
     code: AbsolutePath
     device: Device
     tee: Literal["tdx", "sgx", "none"]
-    generation: str
-    bindings: tuple[Binding, ...]
+    generation: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")
+    bindings: tuple[Binding, ...] = Field(min_length=1)
 
     def encode(self) -> bytes:
         """The file's content."""

@@ -206,7 +206,26 @@ def a_failed_stage(document: dict[str, Any]) -> None:
     record_of(document, "merge").update(outcome="failed", failure=FAILURE)
 
 
+def stages_left_out(document: dict[str, Any]) -> None:
+    gone = ("decrypt", "clean_up", "retire_ticket")
+    document["stages"] = [stage for stage in document["stages"] if stage not in gone]
+    document["records"] = [record for record in document["records"] if record["stage"] not in gone]
+
+
+def a_stage_of_a_node(document: dict[str, Any]) -> None:
+    record_of(document, "decrypt")["index"] = "node-a"
+
+
+def facts_left_out(document: dict[str, Any]) -> None:
+    record_of(document, "issue_ticket")["facts"] = {}
+
+
+def facts_of_another_kind(document: dict[str, Any]) -> None:
+    record_of(document, "submit")["facts"]["generation"] = ["x"]
+
+
 ATTACKS = [
+    stages_left_out, a_stage_of_a_node, facts_left_out, facts_of_another_kind,
     without_releases, without_releases_and_records_of_them, releases_of_another_run, releases_by_a_stranger,
     first_release_dropped, last_release_dropped, releases_exchanged, release_rewritten, evidence_of_another_run,
     ticket_of_another_run, ticket_by_a_stranger, no_ticket, another_job, no_job, no_manifests, another_input,
