@@ -3,10 +3,11 @@
 SHELL := /bin/bash
 ROWS ?= 100000
 PYTEST_ARGS ?=
+export FUZZ_SECONDS ?= 60
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench lock clean
+.PHONY: help demo test test-all lint format fuzz bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -36,6 +37,10 @@ format: ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+fuzz: ## coverage-guided fuzzing of all parsers (FUZZ_SECONDS=60 for each)
+	@scripts/setup dev
+	$(BIN)/python -m tests.fuzz --jobs 2
+
 bench: ## measure and print the tables of docs/benchmarks.md
 	@scripts/setup dev
 	$(BIN)/python -m tests.benchmarks
@@ -45,6 +50,6 @@ lock: ## renew the hashed lock files from the .in files
 	for name in requirements-bootstrap requirements requirements-dev; do \
 	  $(BIN)/uv pip compile $$name.in --generate-hashes --universal --python-version 3.11 -q -o $$name.txt; done
 
-clean: ## remove the virtual environment and the local state (.ppml)
+clean: ## remove the virtual environment and the local state (.ppml, .fuzz)
 	-$(BIN)/ppml-ops services stop
-	rm -rf .venv .ppml
+	rm -rf .venv .ppml .fuzz
