@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-import ppml_ops
 from ppml_ops.airflow.headless.driving import headless, only_driver
 from ppml_ops.cli.options import AsJson, home, parse_assignments, require_airflow, show_json
 from ppml_ops.cli.services import ensure_services, services_kept
+from ppml_ops.cli.shipped_files import shipped_folder
 from ppml_ops.cli.summary import Outcome, TaskTry, show_summary, summarise_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
@@ -62,13 +62,13 @@ def run(
 
 
 def dags_folder() -> Path:
-    """The DAG folder: the setting, `dags` of the working folder, or that of the checkout.
+    """The DAG folder: the setting, `dags` of the working folder, or the shipped one.
 
     Raises:
         ConfigError: none of them exists; lists all places.
     """
     setting = Settings().dags_folder
-    places = [setting] if setting else [Path.cwd() / "dags", Path(ppml_ops.__file__).parent.parent / "dags"]
+    places = [setting] if setting else [Path.cwd() / "dags", shipped_folder("dags")]
     for place in places:
         if place.is_dir():
             return place.absolute()

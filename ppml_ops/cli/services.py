@@ -18,6 +18,7 @@ from pathlib import Path
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.files import file_lock, private_dir
 from ppml_ops.lifecycle.broker_access import broker_client
+from ppml_ops.spark.jvm.build import build_jar
 from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 from ppml_ops.spark.process import ProcessRecord
 
@@ -27,12 +28,13 @@ _WATCH_SECONDS = 5.0
 
 
 def ensure_services(home: Path) -> None:
-    """Simulated platform and key broker answer for `home` when this returns.
+    """Simulated platform and key broker answer for `home`, and the Spark jar is there, when this returns.
 
     Raises:
-        ConfigError: a service does not start; names its log.
+        ConfigError: a service does not start; names its log. There is no Java, or no place for the jar.
     """
     private_dir(home)
+    build_jar()  # a wheel brings no jar: it is compiled once for each environment
     with file_lock(home / "services.lock"):
         _ensure(
             "simulated TDX platform", home, "sim.log", ["-m", "ppml_sim", "serve", "--foreground"], _platform

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import requests
 import typer
 
-import ppml_ops
 from ppml_ops.airflow.headless.driving import scheduler
 from ppml_ops.cli.options import console, home, require_airflow
 from ppml_ops.cli.run import dags_folder
 from ppml_ops.cli.services import ensure_services, services_kept
+from ppml_ops.cli.shipped_files import shipped_folder
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
 
@@ -39,8 +39,7 @@ def _serve(state: Path, chosen: int) -> None:
     from ppml_ops.airflow.headless.environment import configure
 
     ensure_services(state)
-    plugins = Path(ppml_ops.__file__).parent.parent / "plugins"
-    airflow_home = configure(state, dags_folder(), plugins if plugins.is_dir() else None)
+    airflow_home = configure(state, dags_folder(), shipped_folder("plugins"))
     url = f"http://127.0.0.1:{chosen}"
     # Workers call the API server at base_url, so both must name the same port.
     environment = os.environ | {

@@ -23,9 +23,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(logs, "generations", lambda _run: [SimpleNamespace(name="r-g1", ticket="t")])
     monkeypatch.setattr(logs, "read_ticket", lambda _run, _name: None)
     monkeypatch.setattr(logs, "written_by", lambda _claims: (output,))
-    monkeypatch.setattr(logs, "key_service_for", lambda _ref, home: service)
+    monkeypatch.setattr(logs, "key_service_for", lambda _ref, home, broker: service)
     dataset = SimpleNamespace(folder=Folder(tmp_path))
-    return cast(Run, SimpleNamespace(key="r", home=tmp_path, dataset=lambda _name: dataset))
+    return cast(Run, SimpleNamespace(key="r", home=tmp_path, broker=None, dataset=lambda _name: dataset))
 
 
 def piece(tmp_path: Path, name: str, text: bytes, *, keep: int | None = None) -> None:
