@@ -9,6 +9,7 @@ from rich.console import Console
 from ppml_ops.errors import PpmlError
 from tests.benchmarks import (
     airflow_overhead,
+    backfill,
     cipher_start,
     clean_clone,
     original,
@@ -29,10 +30,11 @@ BENCHMARKS: dict[str, Callable[[Options], Report]] = {
     "release": release.run,
     "release_many": release_many.run,
     "airflow_overhead": airflow_overhead.run,
+    "backfill": backfill.run,
     "clean_clone": clean_clone.run,
 }
-#: Downloads some hundred megabytes: runs only when named.
-ON_REQUEST = ("clean_clone",)
+#: Download some hundred megabytes, or take half an hour: run only when named.
+ON_REQUEST = ("clean_clone", "backfill")
 
 
 #: Columns where the output is no terminal.
