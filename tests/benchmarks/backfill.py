@@ -37,7 +37,7 @@ def run(options: Options) -> Report:
         measured=(
             f"`ppml-ops backfill simple_query` over {nights} nights of {rows:,} rows, in a state folder whose "
             "Airflow database and services exist, from the command's start to its end. *Of it Spark jobs* is "
-            "the sum over the nights of what `submit` waited for the job: start of two JVMs, attestation, Spark. "
+            "the sum over the nights of what `submit` waited for the job: its start, attestation, Spark. "
             "With one run at a time no scheduler runs; with two, one is started for the backfill."
         ),
         reading=(
@@ -70,9 +70,8 @@ def _row(home: Path, nights: int, rows: int, number: int, parallel: int) -> Row:
     seconds = seconds_of(backfill)
     spark = sum(_job_seconds(home, first + timedelta(days=night)) for night in range(nights))
     beside = (seconds - spark / parallel) / nights
-    return (
-        str(parallel), str(nights), f"{seconds:.0f}", f"{spark:.0f}", f"{seconds / spark:.2f}", f"{beside:.1f} s",
-    )  # fmt: skip
+    numbers = f"{seconds:.0f}", f"{spark:.0f}", f"{seconds / spark:.2f}", f"{beside:.1f} s"
+    return str(parallel), str(nights), *numbers
 
 
 def _job_seconds(home: Path, day: date) -> float:
