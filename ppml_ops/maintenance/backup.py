@@ -20,6 +20,8 @@ INVENTORY = "backup.json"
 AUDIT = "broker/audit.jsonl"
 #: Folders of the state folder that are kept. Not: plaintext, nodes, logs, locks.
 KEPT = ("broker", "owner", "keys", "sim", "receipts", "runs", "profiles", "airflow")
+#: Files beside them.
+KEPT_FILES = ("retention.yaml",)
 _PASSING = re.compile(r"(.*/)?(lock|[^/]*\.lock|endpoint\.json|\.[^/]*\.[0-9a-f]{16}|.*\.db-(wal|shm|journal))")
 _SKIPPED_FOLDERS = re.compile(r"airflow/logs|sim/td|runs/[^/]+/g[0-9]+/(work|code)")
 
@@ -53,19 +55,23 @@ def back_up(home: Path, target: Path, passphrase: bytes, *, now: int, with_data:
             "a backup does not belong into the folder that it saves", next_step="name another one"
         )
     files = size = 0
-    with writing(target, passphrase) as tar:
-        inventory = {"ppml": "backup/1", "made": now, "home": str(home), "trust_domain": domain}
-        _add(tar, INVENTORY, canonical_json(inventory), 0o600)
-        for name in _names(home, (*KEPT, "storage") if with_data else KEPT):
-            added = _add_file(tar, home, name)
-            files += added is not None
-            size += added or 0
+    try:
+        with writing(target, passphrase) as tar:
+            inventory = {"ppml": "backup/1", "made": now, "home": str(home), "trust_domain": domain}
+            _add(tar, INVENTORY, canonical_json(inventory), 0o600)
+            for name in _names(home, (*KEPT, "storage") if with_data else KEPT):
+                added = _add_file(tar, home, name)
+                files += added is not None
+                size += added or 0
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"the backup was not written: {error}", next_step="check the rights and the free space of the disk"
+        ) from None
     return BackedUp(files, size, domain)
 
 
 def _names(home: Path, kept: tuple[str, ...]) -> Iterator[str]:
-    if (home / AUDIT).is_file():
-        yield AUDIT
+    yield from (name for name in (AUDIT, *KEPT_FILES) if (home / name).is_file())
     for top in kept:
         for folder, folders, files in os.walk(home / top):
             here = Path(folder).relative_to(home).as_posix()

@@ -6,7 +6,7 @@ for leftovers; nothing of such a run is touched.
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,7 +110,7 @@ def _expired(found: Found, rules: Rules, now: float) -> Iterator[Removal]:
         manifest = found.store.read(version)
         days = rules.datasets_days.get(manifest.dataset)
         day = _day(manifest.partition.get("date"))
-        if days is None or day is None or day + timedelta(days=days) >= date.fromtimestamp(now):
+        if days is None or day is None or day + timedelta(days=days) >= datetime.fromtimestamp(now, UTC).date():
             continue
         tombstone = Tombstone(
             dataset=manifest.dataset,

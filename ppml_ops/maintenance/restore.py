@@ -17,9 +17,10 @@ from ppml_ops.broker.state import audit_key
 from ppml_ops.errors import ConfigError, IntegrityError
 from ppml_ops.files import private_dir
 from ppml_ops.maintenance.archive import reading
-from ppml_ops.maintenance.backup import INVENTORY, KEPT
+from ppml_ops.maintenance.backup import INVENTORY, KEPT, KEPT_FILES
 
 RESTORED = "restored"
+_ALLOWED = (*KEPT, *KEPT_FILES, "storage")
 
 
 class Restored(NamedTuple):
@@ -44,11 +45,10 @@ def restore(source: Path, home: Path, passphrase: bytes, *, now: int) -> Restore
         raise ConfigError(
             f"{home} is not empty", next_step="set PPML_OPS_HOME to a new folder, or move the old one away"
         )
-    home.parent.mkdir(parents=True, exist_ok=True)
     hidden = home.with_name(f".{home.name}.restoring")
     shutil.rmtree(hidden, ignore_errors=True)
-    private_dir(hidden)
     try:
+        private_dir(hidden)
         restored = unpack(source, hidden, passphrase)
         _note_in_audit(hidden, restored, now)
         try:
@@ -58,6 +58,12 @@ def restore(source: Path, home: Path, passphrase: bytes, *, now: int) -> Restore
                 f"{home} can't be put in its place: {error.strerror}",
                 next_step="restore into a folder that is no mount point, on the same disk as its parent",
             ) from None
+    except OSError as error:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise ConfigError(
+            f"the backup can't be restored beside {home}: {error}",
+            next_step="check the rights and the free space of that disk",
+        ) from None
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
@@ -94,12 +100,7 @@ def _inventory(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, objec
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     path = PurePosixPath(member.name)
-    if (
-        not member.isreg()
-        or path.is_absolute()
-        or ".." in path.parts
-        or path.parts[0] not in (*KEPT, "storage")
-    ):
+    if not member.isreg() or path.is_absolute() or ".." in path.parts or path.parts[0] not in _ALLOWED:
         raise IntegrityError(
             f"the backup holds {member.name[:80]!r}, which does not belong there",
             next_step="find out who made it",

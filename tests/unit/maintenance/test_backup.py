@@ -79,10 +79,11 @@ def test_no_plaintext_lock_or_address_is_in_it(site: Site, tmp_path: Path) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("canary")
     (site.home / "runs" / "r" / "run.json").write_text("kept")
+    (site.home / "retention.yaml").write_text("kept")
     restore(saved(site, tmp_path / "one"), tmp_path / "new", PASSPHRASE, now=2)
-    assert tree(tmp_path / "new") == {"runs/r/run.json": b"kept"}
+    assert tree(tmp_path / "new") == {"runs/r/run.json": b"kept", "retention.yaml": b"kept"}
     restore(saved(site, tmp_path / "two", with_data=True), tmp_path / "all", PASSPHRASE, now=2)
-    assert set(tree(tmp_path / "all")) == {"runs/r/run.json", "storage/p/x"}
+    assert set(tree(tmp_path / "all")) == {"runs/r/run.json", "retention.yaml", "storage/p/x"}
     assert b"kept" not in (tmp_path / "one").read_bytes()
 
 
@@ -165,6 +166,14 @@ def test_backups_are_not_overwritten_and_not_put_into_what_they_save(
     with pytest.raises(ConfigError, match="does not belong"):
         saved(site, site.home / "backup")
     assert backup.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_place_that_can_not_be_written_is_named(site: Site, world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError):
+        saved(site, tmp_path / "file" / "backup")
+    with pytest.raises(ConfigError, match="beside"):
+        restore(saved(site, tmp_path / "backup"), tmp_path / "file" / "home", PASSPHRASE, now=2)
 
 
 @pytest.mark.parametrize(("content", "mode"), [("short", 0o600), ("long enough, but open", 0o644), (None, 0)])
