@@ -13,6 +13,8 @@ from ppml_ops.canonical import b64e
 from ppml_ops.errors import ConfigError, DataError, DeniedError, IntegrityError, PpmlError, TransientError
 from ppml_ops.keys.broker_http import BrokerHttp
 
+#: Longer than any reason of ours; the pattern's time grows with the square of it.
+MAX_DETAIL = 16 * 1024
 _DETAIL = re.compile(r"(.*) \[([^\[\]:]+): (.*)\]", re.DOTALL)
 _ERRORS: dict[str, type[PpmlError]] = {
     cls.__name__: cls for cls in (ConfigError, DataError, DeniedError, IntegrityError, TransientError)
@@ -79,7 +81,7 @@ def _error(status: int, kind: str, detail: str) -> PpmlError:
     if cls is None:
         transient = status >= 500 or status == 429 or kind in _RETRY
         cls = TransientError if transient else DeniedError
-    match = _DETAIL.fullmatch(detail)
+    match = _DETAIL.fullmatch(detail) if len(detail) <= MAX_DETAIL else None
     if match:
         return cls(match[1], who=match[2], next_step=match[3])
     default = "try again" if cls.retryable else "see the reason, and the broker's log"
