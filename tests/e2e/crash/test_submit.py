@@ -87,7 +87,8 @@ def test_one_of_the_parts_dies(home: Path, day: date, tmp_path: Path, victim: st
     wait_for((first / {"starting": PROCESS, "running": APPLICATION, "ended": EXIT}[moment]).exists, moment)
     if moment == "starting":
         time.sleep(0.5)  # somewhere between interpreter start, release and spark-submit
-    kill(home, *VICTIMS[victim])
+    struck = kill(home, *(one for one in VICTIMS[victim] if one in (DRIVER, SUPERVISOR)))
+    kill(home, *(one for one in VICTIMS[victim] if one in (BROKER, PLATFORM)))
     if victim in ("task", "everything"):
         os.kill(task.pid, signal.SIGKILL)
     gate.touch()
@@ -103,11 +104,11 @@ def test_one_of_the_parts_dies(home: Path, day: date, tmp_path: Path, victim: st
     assert life.results.versions() == [1]
     assert life.result_rows() == answer(life.input_rows(tmp_path / "in"))
     assert not running(home, DRIVER) + running(home, SUPERVISOR)
-    again = {"driver": moment != "ended", "supervisor": moment != "ended", "everything": moment != "ended"}
     numbers = [generation.number for generation in generations(life.run)]
-    assert numbers in ([1], [1, 2]), numbers
-    if again.get(victim) or moment != "starting":
-        assert len(numbers) == 1 + again.get(victim, False)
+    if victim in ("broker", "platform") and moment == "starting":
+        assert numbers in ([1], [1, 2]), "it may have met the gap or not"
+    else:
+        assert numbers == ([1, 2] if struck and moment != "ended" else [1])
     # The driver attests twice a generation (entry point and plugin); a dead generation may have done so once.
     assert len(life.audit("release")) <= 2 * len(numbers)
     strangers = life.results.strangers(life.results.read())
