@@ -21,6 +21,7 @@ from ppml_ops.errors import ConfigError, DataError, DeniedError, IntegrityError,
 from ppml_ops.keys.erasable import wrap_digest
 from ppml_ops.keys.model import ERASABLE_ALGORITHM, WrappedKey
 from ppml_ops.keys.service import ErasableWraps, key_service_for
+from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.maintenance.catalogue import find_datasets
 from ppml_ops.maintenance.destruction import Destruction
 from ppml_ops.receipts.records import Records
@@ -54,10 +55,13 @@ def plan_shredding(home: Path, store: DatasetStore, version: int, searched: Sequ
 
     Raises:
         DataError: there is no such version, or its shredding is done.
+        IntegrityError: a manifest was changed: whoever did may want other data to be shredded with it.
     """
     chosen = _manifest(store, version)
     known = [_manifest(store, number) for number in {*store.versions(), *_unfinished(store), version}]
     doomed = [manifest for manifest in known if manifest.data_key_id == chosen.data_key_id]
+    for manifest in doomed:
+        _authenticate(home, manifest)
     wraps = {wrap_digest(wrap): wrap for manifest in doomed for wrap in manifest.wraps}
     whole = {wrap.key for wrap in wraps.values() if not _erasable(home, wrap)}
     needed: dict[str, list[str]] = {}
@@ -126,6 +130,14 @@ def _manifest(store: DatasetStore, version: int) -> Manifest:
     if tombstone.state == "done" or tombstone.kind != "shredded":
         raise DataError(tombstone.explain(), next_step="nothing is left to do")
     return tombstone.manifest_of()
+
+
+def _authenticate(home: Path, manifest: Manifest) -> None:
+    try:
+        data_key = unwrap_first(home, manifest.wraps, manifest.dataset)
+    except DeniedError:
+        return  # no wrap in it opens any more: after a cut, or there is nothing left to destroy
+    manifest.check(data_key)
 
 
 def _unfinished(store: DatasetStore) -> list[int]:

@@ -13,6 +13,7 @@ from ppml_ops.canonical import canonical_json
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.rewrap import rewrap_version
 from ppml_ops.datasets.store import DatasetStore, VersionTakenError
+from ppml_ops.datasets.tombstone import Tombstone
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import ConfigError, DataError, DeniedError, IntegrityError
 from ppml_ops.keys.model import KeyRef
@@ -137,6 +138,26 @@ def test_a_cut_while_the_bytes_are_removed_is_gone_on_with(site: Site, monkeypat
     assert not site.store().folder.is_file(manifest.parts[0].path)
     with pytest.raises(DataError, match="was shredded"):
         do(site, 1)
+
+
+@pytest.mark.parametrize("where", ["manifest", "tombstone"])
+def test_a_changed_manifest_can_not_take_other_data_along(site: Site, where: str) -> None:
+    """Whoever may write to the storage puts the wraps of another version into the one that is to go."""
+    doomed, other = site.seal(), site.seal(text="name\nBob\n")
+    document = doomed.document() | {"wraps": [wrap.model_dump() for wrap in (*doomed.wraps, *other.wraps)]}
+    folder = site.store().folder
+    if where == "manifest":
+        folder.local("_manifest/1.json").write_bytes(canonical_json(document))
+    else:
+        folder.local("_removed").mkdir()
+        forged = Tombstone(
+            dataset="sim-people", version=1, kind="shredded", state="begun", at=1, manifest=document
+        )
+        folder.local("_removed/1.json").write_bytes(forged.encode())
+    with pytest.raises(IntegrityError, match="not authentic"):
+        do(site, 1)
+    open_data_key(site.home, other)
+    open_data_key(site.home, doomed)
 
 
 def test_a_version_that_does_not_exist_can_not_be_shredded(site: Site) -> None:
