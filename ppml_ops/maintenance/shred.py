@@ -117,7 +117,8 @@ def opened_copies(home: Path, plan: Plan) -> list[Path]:
     found = []
     for folder in sorted((home / "data").glob("*/result")):
         merged = Records(home / "runs" / folder.parent.name / "records").all().get("merge")
-        if merged is not None and merged.facts.get("manifest_digest") in digests:
+        results = merged.facts.get("results") if merged is not None else None
+        if isinstance(results, dict) and digests & set(map(str, results.values())):
             found.append(folder)
     return found
 

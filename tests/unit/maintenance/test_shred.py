@@ -19,8 +19,9 @@ from ppml_ops.errors import ConfigError, DataError, DeniedError, IntegrityError
 from ppml_ops.keys.model import KeyRef
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.maintenance.destruction import Destruction, verify_destruction
-from ppml_ops.maintenance.shred import plan_shredding, shred
+from ppml_ops.maintenance.shred import opened_copies, plan_shredding, shred
 from ppml_ops.receipts.anchors import Anchors
+from ppml_ops.receipts.records import Records
 from ppml_ops.receipts.signed import sign_document
 from tests.unit.maintenance.conftest import Site
 
@@ -187,3 +188,15 @@ def test_the_record_lies_in_the_tombstone(site: Site) -> None:
     site.seal()
     record = do(site, 1)
     assert site.store().tombstone(1).record == record.model_dump(mode="json")
+
+
+def test_opened_copies_of_a_version_are_found(site: Site) -> None:
+    first, second = site.seal(), site.seal()
+    for run, results in (("one", {"sim-other": "0" * 64, "sim-people": first.digest}), ("two", {})):
+        (site.home / "data" / run / "result").mkdir(parents=True)
+        with Records(site.home / "runs" / run / "records").recording("merge") as facts:
+            facts["results"] = results
+    searched = [Folder(site.storage)]
+    plan = plan_shredding(site.home, site.store(), first.version, searched)
+    assert opened_copies(site.home, plan) == [site.home / "data" / "one" / "result"]
+    assert opened_copies(site.home, plan_shredding(site.home, site.store(), second.version, searched)) == []
