@@ -126,9 +126,15 @@ def installation_canaries(home: Path) -> list[Canary]:
         ("owner's signing key", owner / "ticket-signing.jwk"),
         ("broker's signing key", broker / "signing-key.json"),
         ("broker's token key", broker / "token-key.json"),
+        ("key of receipts", home / "receipts" / "signing-key.json"),
     ):
+        if not path.exists():  # made by the first receipt
+            continue
         private = json.loads(path.read_bytes())["d"]
         found.append(Canary(name, base64.urlsafe_b64decode(private + "=" * (-len(private) % 4)), (path,)))
+    for path in broker.glob("keystore/*/wraps/*.json"):
+        secret = bytes.fromhex(json.loads(path.read_bytes())["secret"])
+        found.append(Canary(f"secret of wrap {path.stem[:8]}", secret, (path,)))
     token = broker / "owner.token"
     found.append(Canary("owner's token", token.read_bytes().strip(), (token,)))
     domain = bytes.fromhex(json.loads((broker / "domain.json").read_bytes())["trust_domain"])
