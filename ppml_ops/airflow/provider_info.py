@@ -17,22 +17,26 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _broker() -> dict[str, Any]:
-    return _connection_type(
+    """Host and port are Airflow's own fields: its page can't test a connection that has no port."""
+    kind = _connection_type(
         "ppml_broker",
         "PPML key broker",
         "broker.PpmlBrokerHook",
         {
-            "url": _field("URL", "https address, for example https://broker.example:8443", required=True),
             "ca_file": _field("CA file", "PEM of the broker's own CA, on every worker", required=True),
-            "token_file": _field(
-                "Owner token file", "Path on owner workers, mode 0600; never the token itself"
+            # No "token" in these names: Airflow would take the values for secrets and show stars.
+            "credential_file": _field(
+                "Owner credential file", "Path on owner workers, mode 0600; never the credential itself"
             ),
-            "token_variable": _field(
-                "Owner token variable",
+            "credential_variable": _field(
+                "Owner credential variable",
                 "Instead of a file: name of an Airflow variable that only owner workers' secrets backend has",
             ),
         },
     )
+    kind["ui-field-behaviour"]["hidden-fields"] = ["login", "password", "schema", "extra"]
+    kind["ui-field-behaviour"]["placeholders"] = {"host": "broker.example", "port": "8443"}
+    return kind
 
 
 def _key_service() -> dict[str, Any]:
@@ -58,7 +62,7 @@ def _storage() -> dict[str, Any]:
 
 
 def _connection_type(name: str, title: str, hook: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """No standard field is shown: a password typed in there would lie in Airflow's database."""
+    """No field for a secret is shown: what is typed in there would lie in Airflow's database."""
     return {
         "connection-type": name,
         "hook-name": title,

@@ -65,7 +65,7 @@ class BrokerSite(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str = Field(pattern=r"^https://[^\s/]+/?$", max_length=300)
+    url: str = Field(pattern=r"^https://([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:]{2,45}\]):[0-9]{1,5}$")
     ca: Path
     token: Path | SecretStr | None = None
 

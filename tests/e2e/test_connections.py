@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -47,7 +48,9 @@ def try_it(client: Any, bearer: dict[str, str], home: Path, monkeypatch: pytest.
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
     monkeypatch.setenv("PPML_OPS_HOME", str(home))
 
-    def tried(kind: str, fields: dict[str, str], **standard: str) -> dict[str, Any]:
+    def tried(kind: str, fields: dict[str, str], **standard: Any) -> dict[str, Any]:
+        if kind == "broker":
+            standard = address(home) | standard
         body = {"connection_id": "tried", "conn_type": f"ppml_{kind}", "extra": json.dumps(fields), **standard}
         reply = client.post("/api/v2/connections/test", json=body, headers=bearer)
         assert reply.status_code == 200, reply.text
@@ -58,8 +61,13 @@ def try_it(client: Any, bearer: dict[str, str], home: Path, monkeypatch: pytest.
 
 
 def broker_fields(home: Path, **more: str) -> dict[str, str]:
-    url, ca = read_endpoint(home / "broker")
-    return {"url": url, "ca_file": str(ca), "token_file": str(home / "broker" / "owner.token")} | more
+    ca = read_endpoint(home / "broker")[1]
+    return {"ca_file": str(ca), "credential_file": str(home / "broker" / "owner.token")} | more
+
+
+def address(home: Path) -> dict[str, Any]:
+    url = urlsplit(read_endpoint(home / "broker")[0])
+    return {"host": url.hostname, "port": url.port}
 
 
 def test_a_broker_is_proven_with_the_owners_token_where_it_resolves(
@@ -70,13 +78,13 @@ def test_a_broker_is_proven_with_the_owners_token_where_it_resolves(
     assert "SIMULATED" in good["message"]
     assert "owner's token is accepted" in good["message"]
 
-    elsewhere = try_it("broker", broker_fields(home, token_file="/nowhere/owner.token"))
+    elsewhere = try_it("broker", broker_fields(home, credential_file="/nowhere/owner.token"))
     assert elsewhere["status"] is True
     assert "can't be tested here: there is no owner token at /nowhere/owner.token" in elsewhere["message"]
 
     token = (home / "broker" / "owner.token").read_text().strip()
     monkeypatch.setenv("AIRFLOW_VAR_BROKER_OWNER", token)
-    by_variable = try_it("broker", broker_fields(home, token_variable="broker_owner"))
+    by_variable = try_it("broker", broker_fields(home, credential_variable="broker_owner"))
     assert "owner's token is accepted" in by_variable["message"]
     assert token not in str([good, elsewhere, by_variable])
 
@@ -84,16 +92,18 @@ def test_a_broker_is_proven_with_the_owners_token_where_it_resolves(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"url": "https://127.0.0.1:1"}, "does not answer"),
-        ({"url": "http://127.0.0.1:1"}, "not the https address"),
-        ({"ca_file": "/nowhere/ca.pem"}, "CA file /nowhere/ca.pem can't be read"),
-        ({"ca_file": ""}, "has no ca_file"),
+        ({"port": 1}, "does not answer"),
+        ({"host": "a b"}, "not the address of a broker"),
+        ({"host": None}, "not the address of a broker"),
+        ({"extra": {"ca_file": "/nowhere/ca.pem"}}, "CA file /nowhere/ca.pem can't be read"),
+        ({"extra": {}}, "has no ca_file"),
     ],
 )
 def test_a_broker_that_is_not_there_is_named(
-    try_it: Test, home: Path, change: dict[str, str], words: str
+    try_it: Test, home: Path, change: dict[str, Any], words: str
 ) -> None:
-    found = try_it("broker", broker_fields(home, **change))
+    standard = {name: value for name, value in change.items() if name != "extra"}
+    found = try_it("broker", change.get("extra", broker_fields(home)), **standard)
     assert found["status"] is False
     assert words in found["message"]
     assert "For the " in found["message"]
@@ -113,7 +123,7 @@ def test_another_ca_does_not_prove_the_broker(try_it: Test, home: Path, tmp_path
 def test_a_wrong_token_is_refused(try_it: Test, home: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("x" * 43)
     (tmp_path / "token").chmod(0o600)
-    found = try_it("broker", broker_fields(home, token_file=str(tmp_path / "token")))
+    found = try_it("broker", broker_fields(home, credential_file=str(tmp_path / "token")))
     assert found["status"] is False
     assert "x" * 43 not in found["message"]
 
@@ -151,23 +161,48 @@ def test_the_forms_show_no_field_for_a_secret(client: Any, bearer: dict[str, str
     hooks = client.get("/ui/connections/hook_meta", headers=bearer).json()
     ours = {hook["connection_type"]: hook for hook in hooks if hook["connection_type"].startswith("ppml_")}
     assert set(ours) == {"ppml_broker", "ppml_key_service", "ppml_storage"}
-    assert set(ours["ppml_broker"]["extra_fields"]) == {"url", "ca_file", "token_file", "token_variable"}
+    assert set(ours["ppml_broker"]["extra_fields"]) == {
+        "ca_file", "credential_file", "credential_variable",
+    }  # fmt: skip
     for hook in ours.values():
-        shown = hook["standard_fields"]
-        assert all(shown[name]["hidden"] for name in ("password", "login", "host", "port"))
+        assert all(hook["standard_fields"][name]["hidden"] for name in ("password", "login"))
+
+
+def test_a_stored_connection_is_tested_as_the_page_does(
+    client: Any, bearer: dict[str, str], home: Path, try_it: Test
+) -> None:
+    """The page sends what it was shown: nothing of it may have been taken for a secret."""
+    body = {
+        "connection_id": "kept",
+        "conn_type": "ppml_broker",
+        "extra": json.dumps(broker_fields(home)),
+    } | address(home)
+    assert client.post("/api/v2/connections", json=body, headers=bearer).status_code == 201
+    try:
+        shown = client.get("/api/v2/connections/kept", headers=bearer).json()
+        assert json.loads(shown["extra"]) == broker_fields(home)
+        sent = {
+            name: shown[name] or ""
+            for name in ("description", "login", "password", "schema", "host", "port", "extra")
+        }
+        reply = client.post("/api/v2/connections/test", json=body | sent, headers=bearer).json()
+        assert reply["status"] is True, reply
+        assert "owner's token is accepted" in reply["message"]
+    finally:
+        client.delete("/api/v2/connections/kept", headers=bearer)
 
 
 def test_a_run_uses_the_connections(home: Path, command: Cli, tmp_path: Path) -> None:
     ca = Path(shutil.copy(home / "broker" / "ca.pem", tmp_path / "pinned.pem"))
     (tmp_path / "storage").mkdir()
     connections = {
-        "BROKER_DEFAULT": ("ppml_broker", broker_fields(home, ca_file=str(ca))),
-        "KEYS": ("ppml_key_service", {"uri": "broker:"}),
-        "STORAGE_DEFAULT": ("ppml_storage", {"url": f"{tmp_path}/storage"}),
+        "BROKER_DEFAULT": ("ppml_broker", broker_fields(home, ca_file=str(ca)), address(home)),
+        "KEYS": ("ppml_key_service", {"uri": "broker:"}, {}),
+        "STORAGE_DEFAULT": ("ppml_storage", {"url": f"{tmp_path}/storage"}, {}),
     }
     env = {
-        f"AIRFLOW_CONN_PPML_{name}": json.dumps({"conn_type": kind, "extra": fields})
-        for name, (kind, fields) in connections.items()
+        f"AIRFLOW_CONN_PPML_{name}": json.dumps({"conn_type": kind, "extra": fields} | standard)
+        for name, (kind, fields, standard) in connections.items()
     }
     day, run_id = "2023-09-01", "by-connections"
     done = command(

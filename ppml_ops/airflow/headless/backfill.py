@@ -8,19 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from time import sleep
 from typing import Any, Literal, NamedTuple
 
 from airflow.sdk import DAG
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ppml_ops.airflow.stage import zone_of
-from ppml_ops.errors import ConfigError
+from ppml_ops.errors import ConfigError, TransientError
 
 Reprocess = Literal["none", "failed", "completed"]
 #: More days at once are a slip of the pen, and Airflow would make all their runs.
 MAX_DAYS = 3660
 _OPEN = ("queued", "running")
+_LOCKED_TRIES = 40
+_LOCKED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,21 @@ def open_backfill(dag: DAG, request: Request, session: Session) -> tuple[int, bo
 
     Raises:
         ConfigError: parameters don't fit, an interval is not over, or another backfill of the DAG is open.
+        TransientError: the database stays locked.
     """
+    for _attempt in range(_LOCKED_TRIES):
+        try:
+            return _open(dag, request, session)
+        except OperationalError:  # SQLite under a busy scheduler; Airflow removes what it had begun
+            session.rollback()
+            sleep(_LOCKED_SECONDS)
+    raise TransientError(
+        f"Airflow's database stayed locked, so the backfill of {request.dag_id} could not be made",
+        next_step="call this again; with PostgreSQL it does not happen",
+    )
+
+
+def _open(dag: DAG, request: Request, session: Session) -> tuple[int, bool]:
     from airflow.models.backfill import ReprocessBehavior, _create_backfill
 
     start, end = _bounds(dag, request)
@@ -192,9 +210,9 @@ def close_backfill(backfill: int, session: Session) -> None:
     """Mark it as completed, as a scheduler does every 30 s; runs are not touched."""
     from airflow.models.backfill import Backfill
 
-    row = session.get(Backfill, backfill)
-    if row is not None and row.completed_at is None:
-        row.completed_at = datetime.now(UTC)
+    session.rollback()  # SQLite refuses to write in a transaction that has read while others wrote
+    wanted = update(Backfill).where(Backfill.id == backfill, Backfill.completed_at.is_(None))
+    session.execute(wanted.values(completed_at=datetime.now(UTC)))
     session.commit()
 
 

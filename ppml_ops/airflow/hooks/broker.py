@@ -29,17 +29,20 @@ class PpmlBrokerHook(ReferenceHook):
         Raises:
             ConfigError: a field is missing or makes no sense, or the variable does not resolve here.
         """
-        url, ca = self.required("url"), Path(self.required("ca_file"))
+        connection, ca = self.connection(), Path(self.required("ca_file"))
+        host = f"[{connection.host}]" if ":" in (connection.host or "") else connection.host
         try:
-            return BrokerSite(url=url, ca=ca, token=self._token() if owner else None)
+            return BrokerSite(
+                url=f"https://{host}:{connection.port}", ca=ca, token=self._token() if owner else None
+            )
         except ValidationError:
             raise ConfigError(
-                f"{url[:80]!r} in the connection {self.conn_id} is not the https address of a broker",
-                next_step="write https://host:port",
+                f"host and port of the connection {self.conn_id} are not the address of a broker",
+                next_step="write its host name and port, without https://",
             ) from None
 
     def _token(self) -> Path | SecretStr | None:
-        name, path = self.field("token_variable"), self.field("token_file")
+        name, path = self.field("credential_variable"), self.field("credential_file")
         if not name:
             return Path(path) if path else None
         try:

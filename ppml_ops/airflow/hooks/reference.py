@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from ppml_ops.errors import ConfigError, PpmlError
@@ -26,11 +26,11 @@ class ReferenceHook(BaseHook):
         super().__init__(**kwargs)
         self.conn_id = conn_id or self.default_conn_name
 
-    def field(self, name: str) -> str:
-        """A field of the connection; "" when it is not filled in.
+    def connection(self) -> Connection:
+        """The connection.
 
         Raises:
-            ConfigError: there is no such connection, or it holds a password or a login.
+            ConfigError: there is none, or it holds a password or a login.
         """
         try:
             connection = self.get_connection(self.conn_id)
@@ -45,7 +45,11 @@ class ReferenceHook(BaseHook):
                 "for the owner's secrets",
                 next_step="remove them; name a file or variable that only owner workers resolve",
             )
-        value = connection.extra_dejson.get(name)
+        return connection
+
+    def field(self, name: str) -> str:
+        """A field of our own in the connection; "" when it is not filled in. Raises as `connection`."""
+        value = self.connection().extra_dejson.get(name)
         return str(value).strip()[:_MAX_FIELD] if value else ""
 
     def required(self, name: str) -> str:
