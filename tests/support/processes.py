@@ -15,19 +15,23 @@ PLATFORM = re.compile(rb"ppml_sim\0serve")
 
 
 def running(home: Path, what: re.Pattern[bytes]) -> list[int]:
-    """Pids of the processes of `home` whose command line is one of `what`."""
-    found = []
+    """Pids of the processes of `home` whose command line is one of `what`.
+
+    A child that has just been forked bears its parent's command line until it executes its own: not counted.
+    """
+    found: dict[int, int] = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue
         try:
             line = (process / "cmdline").read_bytes()
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
             known = os.fsencode(home) in line or os.fsencode(home) in (process / "environ").read_bytes()
-        except OSError:
+        except (OSError, ValueError):
             continue
         if known and what.search(line):
-            found.append(int(process.name))
-    return found
+            found[int(process.name)] = parent
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def kill(home: Path, *kinds: re.Pattern[bytes]) -> int:
