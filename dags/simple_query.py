@@ -22,6 +22,7 @@ from ppml_ops.airflow.orchestrator import (
 )
 from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
 from ppml_ops.airflow.receipt import WriteReceipt
+from ppml_ops.airflow.stage import BY_INDEX
 from ppml_ops.settings import Settings
 from ppml_ops.spark.profiles import profile_names
 from ppml_ops.workloads import path_of
@@ -117,7 +118,7 @@ with DAG(
     distribute = Distribute(task_id="distribute")
     attest = Attest(task_id="attest")
     submit = Submit(task_id="submit")
-    gather = Gather.partial(task_id="gather").expand(node=submit.output)
+    gather = Gather.partial(task_id="gather", map_index_template=BY_INDEX).expand(node=submit.output)
     merge = Merge(task_id="merge")
     decrypt = Decrypt(
         task_id="decrypt",

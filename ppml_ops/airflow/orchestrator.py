@@ -124,7 +124,7 @@ class Submit(OrchestratorStage):
 
 
 class Gather(OrchestratorStage):
-    """Bring one node's parts home; mapped over what submit returns.
+    """Bring one node's parts home; mapped over what submit returns, with `map_index_template=BY_INDEX`.
 
     Args:
         node: the node's handle.
@@ -134,7 +134,6 @@ class Gather(OrchestratorStage):
     template_fields: Sequence[str] = ("node",)
 
     def __init__(self, *, node: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.index }}")
         super().__init__(**kwargs)
         self.node = node
 

@@ -102,7 +102,6 @@ class EncryptUpload(OwnerStage):
         source_key: str = "",
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("map_index_template", "{{ task.dataset }}")
         super().__init__(**kwargs)
         self.dataset = dataset
         self.table = table

@@ -14,6 +14,9 @@ from ppml_ops.lifecycle.run import Run, load_run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.settings import Settings
 
+#: `map_index_template` of mapped stages: Airflow then shows the node or data set in the place of a number.
+BY_INDEX = "{{ task.index }}"
+
 #: First match wins. A retry still needs `retries` left.
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[

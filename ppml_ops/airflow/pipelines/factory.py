@@ -23,6 +23,7 @@ from ppml_ops.airflow.orchestrator import (
 from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
 from ppml_ops.airflow.pipelines.spec import PipelineSpec, load_spec
 from ppml_ops.airflow.receipt import WriteReceipt
+from ppml_ops.airflow.stage import BY_INDEX
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.check_result import rows_of_files
 from ppml_ops.lifecycle.partition import with_day
@@ -102,7 +103,8 @@ def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
         chain(
             open_run, preflight, generate_key, *_encrypt_upload(spec), issue_ticket,
             Distribute(task_id="distribute"), Attest(task_id="attest"), submit,
-            Gather.partial(task_id="gather").expand(node=submit.output), Merge(task_id="merge"),
+            Gather.partial(task_id="gather", map_index_template=BY_INDEX).expand(node=submit.output),
+            Merge(task_id="merge"),
             Decrypt(
                 task_id="decrypt",
                 rows={one.dataset: RowCheck(one.columns, _expected(one.expected, one.columns, folder))
@@ -130,7 +132,9 @@ def _encrypt_upload(spec: PipelineSpec) -> list[Any]:
         if one.source is not None
     ]
     if len(inputs) > 1:
-        return [EncryptUpload.partial(task_id="encrypt_upload").expand_kwargs(inputs)]
+        return [
+            EncryptUpload.partial(task_id="encrypt_upload", map_index_template=BY_INDEX).expand_kwargs(inputs)
+        ]
     return [EncryptUpload(task_id="encrypt_upload", **one) for one in inputs]
 
 
