@@ -47,7 +47,7 @@ def shred(
         return
     _print(record)
     for copy in record.plaintext:
-        console().print(f"  opened copy   {copy} is plaintext and still there", soft_wrap=True)
+        console().print(f"  opened copy   {copy} is not under this key and still there", soft_wrap=True)
     console().print(f"  record        {path}", soft_wrap=True)
 
 

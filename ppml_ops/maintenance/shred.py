@@ -22,6 +22,7 @@ from ppml_ops.keys.erasable import wrap_digest
 from ppml_ops.keys.model import ERASABLE_ALGORITHM, WrappedKey
 from ppml_ops.keys.service import ErasableWraps, key_service_for
 from ppml_ops.lifecycle.data_keys import unwrap_first
+from ppml_ops.lifecycle.original import EXPORT
 from ppml_ops.maintenance.catalogue import find_datasets
 from ppml_ops.maintenance.destruction import Destruction
 from ppml_ops.receipts.records import Records
@@ -112,14 +113,14 @@ def shred(
 
 
 def opened_copies(home: Path, plan: Plan) -> list[Path]:
-    """Opened results of these versions that still lie in the state folder."""
+    """Opened results of these versions that still lie in the state folder, and exports of them."""
     digests = {manifest.digest for manifest in plan.manifests}
     found = []
     for folder in sorted((home / "data").glob("*/result")):
         merged = Records(home / "runs" / folder.parent.name / "records").all().get("merge")
         results = merged.facts.get("results") if merged is not None else None
         if isinstance(results, dict) and digests & set(map(str, results.values())):
-            found.append(folder)
+            found += [copy for copy in (folder, folder.with_name(EXPORT)) if copy.is_dir()]
     return found
 
 

@@ -18,6 +18,7 @@ from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import ConfigError, DataError, DeniedError, IntegrityError
 from ppml_ops.keys.model import KeyRef
 from ppml_ops.lifecycle.data_keys import open_data_key
+from ppml_ops.lifecycle.original import EXPORT
 from ppml_ops.maintenance.destruction import Destruction, verify_destruction
 from ppml_ops.maintenance.shred import opened_copies, plan_shredding, shred
 from ppml_ops.receipts.anchors import Anchors
@@ -198,5 +199,6 @@ def test_opened_copies_of_a_version_are_found(site: Site) -> None:
             facts["results"] = results
     searched = [Folder(site.storage)]
     plan = plan_shredding(site.home, site.store(), first.version, searched)
-    assert opened_copies(site.home, plan) == [site.home / "data" / "one" / "result"]
+    (site.home / "data" / "one" / EXPORT).mkdir()
+    assert opened_copies(site.home, plan) == [site.home / "data" / "one" / name for name in ("result", EXPORT)]
     assert opened_copies(site.home, plan_shredding(site.home, site.store(), second.version, searched)) == []
