@@ -67,7 +67,8 @@ def verify(source: str, key: str | None) -> None:
     with bytes_bar() as bar:
         task = bar.add_task("verifying", total=sum(part.length for part in found.parts))
         verify_original(found, keys, lambda done: bar.advance(task, done))
-    console().print(f"a data set of BigDL PPML: each of its {len(found.parts)} parts is as it was written")
+    proven = "and their tags are right" if found.authenticated else "but their format can't show changes"
+    console().print(f"{len(found.parts)} parts of BigDL PPML open, {proven}")
 
 
 def show(source: str, as_json: bool) -> None:

@@ -34,6 +34,11 @@ class Survey(NamedTuple):
     notes: tuple[str, ...]
 
     @property
+    def authenticated(self) -> bool:
+        """Whether changes of the content can be noticed at all."""
+        return not self.native
+
+    @property
     def form(self) -> str:
         """`csv`, `json`, `txt`, or "" when parts differ or have no suffix."""
         forms = {part.form for part in self.parts}

@@ -35,6 +35,11 @@ class PmeSurvey(NamedTuple):
     notes: tuple[str, ...]
 
     @property
+    def authenticated(self) -> bool:
+        """Whether changes of the content can be noticed in all parts."""
+        return all(part.algorithm == "AES_GCM_V1" for part in self.parts)
+
+    @property
     def form(self) -> str:
         """Always `parquet`."""
         return "parquet"
