@@ -10,7 +10,7 @@ from typing import Final
 
 #: A line without an end is passed on in pieces of this size, as it is.
 _MAX_LINE: Final = 4 << 20
-_QUOTED = re.compile(rb'(?:(?<=[,\r\n])|\A)"((?:[^"\\]|\\.|"")*)"(?=[,\r\n]|\Z)', re.DOTALL)
+_QUOTED = re.compile(rb'(?:(?<=[,\r\n])|\A)"((?:[^"\\]|\\.|"")*+)"(?=[,\r\n]|\Z)', re.DOTALL)
 _ESCAPED = re.compile(rb'\\(["\\])')
 _PLAIN = {b'"': b'""', b"\\": b"\\"}
 
