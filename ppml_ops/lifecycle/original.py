@@ -124,6 +124,8 @@ def export_result(run: Run, key: str, progress: Callable[[int], None] = lambda _
             place.parent.mkdir(parents=True, exist_ok=True)
             write = write_pme if sources[0].suffix == ".parquet" else write_folder
             parts += len(write(sources, keys, place, progress))
+        if not parts:
+            _LOG.warning("The result has no files, so there is nothing to write for BigDL PPML")
         hidden.rename(target)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
@@ -132,16 +134,13 @@ def export_result(run: Run, key: str, progress: Callable[[int], None] = lambda _
 
 
 def _tables(result: Path) -> Iterator[tuple[Path, list[Source]]]:
-    """Folders with data files below `result`, relative to it; empty files have no rows and are left out."""
-    found = 0
+    """Folders with data files below `result`, relative to it; empty files count where there are no others."""
     for folder in sorted({path.parent for path in result.rglob("*") if path.is_file()}):
         sources = [
             Source(Folder(folder), path.name, path.stat().st_size)
             for path in sorted(folder.iterdir())
-            if path.is_file() and path.name[0] not in "._" and path.stat().st_size
+            if path.is_file() and path.name[0] not in "._"
         ]
         if sources:
-            found += 1
-            yield (folder.relative_to(result) if folder != result else Path("data")), sources
-    if not found:
-        raise DataError("the result has no files to export", next_step="run without an export key")
+            with_rows = [one for one in sources if one.length]
+            yield (folder.relative_to(result) if folder != result else Path("data")), with_rows or sources[:1]

@@ -51,7 +51,16 @@ def test_files_in_the_root_of_a_result(run: Run) -> None:
     assert list(read_folder(run.plaintext / EXPORT / "data", PRIMARY).values()) == [b"line\n"]
 
 
-@pytest.mark.parametrize("files", [[], ["developers/a.csv", "developers/a.json"], ["developers/a.orc"]])
+def test_a_result_without_rows(run: Run) -> None:
+    assert export_result(run, KEY)["parts"] == 0
+    assert list((run.plaintext / EXPORT).iterdir()) == []
+    put(run, "developers/a.json", b"")
+    put(run, "developers/b.json", b"")
+    assert export_result(run, KEY)["parts"] == 1
+    assert list(read_folder(run.plaintext / EXPORT / "developers", PRIMARY).values()) == [b""]
+
+
+@pytest.mark.parametrize("files", [["developers/a.csv", "developers/a.json"], ["developers/a.orc"]])
 def test_what_cannot_be_exported_leaves_nothing(run: Run, files: list[str]) -> None:
     for path in files:
         put(run, path, b"x")
