@@ -20,6 +20,7 @@ from ppml_ops.cli.services import ensure_services, services_kept
 from ppml_ops.cli.shipped_files import shipped_folder
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
+from ppml_ops.spark.process import end_with_parent
 
 _READY_SECONDS = 180.0
 _STOP_SECONDS = 30.0
@@ -56,7 +57,7 @@ def _serve(state: Path, chosen: int) -> None:
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_in_the_child,
         )
     out = console()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -74,6 +75,12 @@ def _serve(state: Path, chosen: int) -> None:
         out.print("ending Airflow")
     finally:
         _stop(process)
+
+
+def _in_the_child() -> None:
+    """SIGINT is what ends `airflow standalone` with all its parts: by Ctrl-C, and when we are killed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_with_parent(signal.SIGINT)
 
 
 def free_port(wanted: int) -> int:

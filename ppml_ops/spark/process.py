@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 _POLL = 0.05
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -117,6 +118,11 @@ def end_descendants(grace: float) -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends: `descendants` then finds them. prctl(2)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Get this signal when the parent dies, however it dies; for a child before it executes. prctl(2)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def kill_tree(record: ProcessRecord, *, limit: float = 30.0) -> bool:
