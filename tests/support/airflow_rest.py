@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 ENDED = ("success", "failed")
+_CLICKS = 30
 
 
 class Rest:
@@ -31,9 +32,17 @@ class Rest:
         self._session.headers["Authorization"] = f"Bearer {reply.json()['access_token']}"
 
     def call(self, method: str, path: str, body: Any = None, *, expect: int | None = None) -> Any:
-        """JSON of the reply; fails on another status than `expect`, or than any good one."""
-        reply = self._session.request(method, f"{self._url}{path}", json=body, timeout=60)
-        assert reply.ok if expect is None else reply.status_code == expect, f"{reply.status_code} {reply.text}"
+        """JSON of the reply; fails on another status than `expect`, or than any good one.
+
+        Airflow answers 500 or 503 while its scheduler holds SQLite; a person clicks again.
+        """
+        for _attempt in range(_CLICKS):
+            reply = self._session.request(method, f"{self._url}{path}", json=body, timeout=60)
+            if reply.status_code < 500:
+                break
+            time.sleep(1)
+        good = reply.ok if expect is None else reply.status_code == expect
+        assert good, f"{reply.status_code} {reply.text[:2000]}"
         return reply.json() if reply.content and "json" in reply.headers.get("content-type", "") else reply.text
 
     def dag(self, dag: str) -> Any:
@@ -72,7 +81,7 @@ class Rest:
         """States of the task instances by name."""
         return {name: one["state"] for name, one in self.tasks(dag, run_id).items()}
 
-    def ended(self, dag: str, run_id: str, seconds: float = 240) -> str:
+    def ended(self, dag: str, run_id: str, seconds: float = 400) -> str:
         """The run's state once it has ended."""
         wait_until(lambda: self.run(dag, run_id)["state"] in ENDED, seconds, f"{run_id} ends")
         return str(self.run(dag, run_id)["state"])

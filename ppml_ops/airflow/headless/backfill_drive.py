@@ -19,6 +19,7 @@ from ppml_ops.airflow.headless.backfill import Day, Request, close_backfill, day
 from ppml_ops.airflow.headless.database import scheduler_is_alive
 from ppml_ops.airflow.headless.drive import AroundTask, drive, recover
 from ppml_ops.airflow.headless.driving import headless, only_driver, scheduler, scheduler_of_ours
+from ppml_ops.airflow.headless.stack import END, KILL
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
 from ppml_ops.lifecycle.generations import generations
@@ -233,7 +234,7 @@ class Backfiller:
         """API server and scheduler; ended with all below them when the block is left or this process dies."""
         arguments = [str(_free_port())] + ([pause] if pause else [])
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        process = None
+        process, order = None, KILL
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ppml_ops.airflow.headless.stack", *arguments],
@@ -248,10 +249,11 @@ class Backfiller:
             if process.stdout.readline() != b"ready\n":
                 raise ConfigError("Airflow did not start", next_step=f"read {self._log}")
             yield process
+            order = END
         finally:
             os.close(log)
             if process is not None:
-                _end(process, record)
+                _end(process, record, order)
 
     def _environment(self, port: str) -> dict[str, str]:
         url = f"http://127.0.0.1:{port}"
@@ -275,13 +277,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end(process: "subprocess.Popen[bytes]", record: ProcessRecord) -> None:
+def _end(process: "subprocess.Popen[bytes]", record: ProcessRecord, order: bytes) -> None:
     """Let the stack end its parts; a second interrupt does not leave them behind."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with suppress(BrokenPipeError):
             assert process.stdin is not None
-            process.stdin.write(b"end\n")
+            process.stdin.write(order + b"\n")
             process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)

@@ -3,9 +3,9 @@
     python -m ppml_ops.airflow.headless.stack <port> [<DAG to pause afterwards>]
 
 Run by `ppml-ops backfill --parallel`, with Airflow's settings in the environment and airflow.cfg written.
-Prints "ready" when both run. When standard input ends, however the caller came to its end, both are ended and
-so is every task and Spark job below them: nothing outlives a killed caller. A caller that ends in order says
-"end" before and pauses the DAG itself.
+Prints "ready" when both run. A line on standard input ends both: "end" lets them shut down, "kill" kills them
+with every task and Spark job below them, so that no task reports a failure that is none. When standard input
+ends without a line, the caller was killed: then it kills too, and pauses the DAG in the caller's place.
 """
 
 import os
@@ -18,12 +18,13 @@ from contextlib import suppress
 
 import requests
 
-from ppml_ops.spark.process import adopt_orphans, end_descendants
+from ppml_ops.spark.process import adopt_orphans, descendants, end_descendants, signal_all
 
 _READY_SECONDS = 180.0
 _GRACE_SECONDS = 10.0
 _POLL = 0.2
-_END = b"end"
+#: What the caller says.
+END, KILL = b"end", b"kill"
 
 
 def main(port: int, pause: str | None) -> int:
@@ -31,6 +32,7 @@ def main(port: int, pause: str | None) -> int:
     adopt_orphans()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
+    order = b""
     try:
         server = _start("api-server", "--apps", "execution", "--port", str(port), "--workers", "1")
         _wait_until_healthy(port, server)
@@ -42,12 +44,11 @@ def main(port: int, pause: str | None) -> int:
                 if part.poll() is not None:
                     sys.stderr.write(f"{part.args!r} ended by itself: {part.returncode}\n")
                     return 1
-        if os.read(0, 16).startswith(_END):
-            pause = None
+        order = os.read(0, 16).strip()
         return 0
     finally:
-        _stop()
-        if pause is not None:
+        _stop(_GRACE_SECONDS if order == END else 0.0)
+        if pause is not None and not order:
             _start("dags", "pause", "--yes", pause).wait()
 
 
@@ -71,11 +72,13 @@ def _wait_until_healthy(port: int, server: "subprocess.Popen[bytes]") -> None:
     sys.exit(1)
 
 
-def _stop() -> None:
-    """TERM to all; an idle scheduler ends in seconds, one that waits for running tasks is killed with them."""
+def _stop(grace: float) -> None:
+    """TERM and `grace` seconds to shut down, then KILL until nothing is left; without grace KILL at once."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    end_descendants(_GRACE_SECONDS)
+    if not grace:
+        signal_all(descendants(os.getpid()), signal.SIGKILL)
+    end_descendants(grace)
 
 
 if __name__ == "__main__":

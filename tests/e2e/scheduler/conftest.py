@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -123,7 +122,7 @@ def _airflow(home: Path, environment: dict[str, str], base: Path, heard: list[An
         rest.call("POST", "/api/v2/pools", {"name": "spark", "slots": 2})
         yield Ui(rest, home, heard)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # like Ctrl-C; a background shell lets its children ignore SIGINT
         try:
             process.wait(90)
         except subprocess.TimeoutExpired:
