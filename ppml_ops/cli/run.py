@@ -101,7 +101,8 @@ def _drive(
         assert settings.Session is not None, "importing airflow configures it"
         session = settings.Session()
     terminal.print(f"[bold]{dag_id}[/]  run {run_id}")
-    outcome = Outcome(state="failed", dag_id=dag_id, run_id=run_id, tasks=[])
+    writes_receipt = any(getattr(task, "stage", None) == "receipt" for task in dag.tasks)
+    outcome = Outcome("failed", dag_id, run_id, [], writes_receipt)
 
     @contextmanager
     def around(task_instance: Any) -> Iterator[None]:

@@ -123,3 +123,14 @@ def test_a_green_run_without_a_good_receipt_is_no_success(
     assert summary.as_json()["proof"] != "PROVEN"
     show_summary(Console(width=200), summary)
     assert summary.standing.word in capsys.readouterr().out
+
+
+def test_a_dag_that_writes_no_receipt_is_judged_by_airflow_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    good = summarise_run(None, Outcome("success", "maintenance", "r", [], writes_receipt=False), 1.0)
+    assert good.succeeded
+    show_summary(Console(width=200), good)
+    assert capsys.readouterr().out == "success in 1.0 s\n"
+    assert not summarise_run(
+        None, Outcome("failed", "maintenance", "r", [], writes_receipt=False), 1.0
+    ).succeeded
+    assert not summarise_run(None, Outcome("success", "d", "r", []), 1.0).succeeded

@@ -107,3 +107,19 @@ def test_an_expectation_that_nobody_knows_is_no_problem() -> None:
     records = proving()
     records["decrypt"] = record("decrypt", 11.0, facts=OF_RESULT | {"matches_expected": None})
     assert judge(records) == []
+
+
+def test_inputs_that_are_read_in_place_need_no_encrypt_upload() -> None:
+    def judged(in_place: dict[str, str]) -> list[str]:
+        records = proving()
+        del records["encrypt_upload@people"]
+        facts = FACTS["issue_ticket"] | {"in_place": in_place}
+        records["issue_ticket"] = record("issue_ticket", 4.0, facts=facts)
+        return judge(records)
+
+    assert judged({"people": "file:///sealed"}) == []
+    assert judged({"other": "file:///sealed"}) == ["encrypt_upload left no record: it did not run"]
+    records = proving() | {"encrypt_upload@more": record("encrypt_upload@more", 3.0, facts={"dataset": "more"})}
+    facts = FACTS["issue_ticket"] | {"inputs": {"people": INPUT, "more": INPUT}}
+    records["issue_ticket"] = record("issue_ticket", 4.0, facts=facts)
+    assert any("another version of more" in problem for problem in judge(records))
