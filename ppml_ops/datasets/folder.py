@@ -1,5 +1,6 @@
 """A folder anywhere fsspec reaches, with the few operations that sealed data sets need."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -98,6 +99,16 @@ class Folder:
     def rename(self, path: str, to: str) -> None:
         """Move a file within the folder, replacing what is there (one step where the store has such)."""
         self._fs.mv(f"{self.root}/{path}", f"{self.root}/{to}")
+
+    def sync(self, path: str) -> None:
+        """Make the local file `path` and its name survive a power cut; other stores see to that themselves."""
+        if self.is_local:
+            for place, flags in ((self.local(path), os.O_RDONLY), (self.local(path).parent, os.O_DIRECTORY)):
+                descriptor = os.open(place, flags)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def remove(self, path: str = "") -> None:
         """Remove a file or a whole tree; nothing happens where there is none."""

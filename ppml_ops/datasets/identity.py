@@ -19,11 +19,16 @@ _PATH_LIMIT = 1024
 
 
 def _part_path(path: str) -> str:
-    """Relative, '/'-separated, printable ASCII without quotes or backslash, no empty or dot component."""
+    """Relative, '/'-separated, printable ASCII without quotes or backslash, no empty and no hidden component.
+
+    Hidden are, as in Spark, names with a leading '.', and with a leading '_' unless they are a partition
+    (`_day=1`): manifests, reservations and logs lie under such names, and no part ever does.
+    """
     if len(path) > _PATH_LIMIT or not path.isascii() or not path.isprintable() or set(path) & set("\"'\\"):
         raise ValueError("a part path is printable ASCII without quotes and backslashes")
-    if any(component in ("", ".", "..") for component in path.split("/")):
-        raise ValueError("a part path is relative and has no empty, '.' or '..' component")
+    for component in path.split("/"):
+        if not component or component[0] == "." or (component[0] == "_" and "=" not in component):
+            raise ValueError("a part path is relative and has no empty and no hidden component")
     return path
 
 

@@ -107,15 +107,19 @@ def seal_sources(
         written.append(name)
         return Part(path=name, length=sealed.length, header=sealed.header.hex())
 
+    manifest: Manifest | None = None
     try:
         with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
             parts = list(pool.map(work, sources, names))
         manifest = build_manifest(head, version, parts, data_key)
+        store.check_parts(manifest)
         store.publish(manifest)
     except BaseException:
-        for name in written:
-            with suppress(OSError):
-                store.folder.remove(name)
+        # What was published stays, although the call failed after that: a full disk, a signal.
+        if manifest is None or not store.holds(manifest):
+            for name in written:
+                with suppress(OSError):
+                    store.folder.remove(name)
         raise
     return manifest
 

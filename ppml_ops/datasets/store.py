@@ -132,6 +132,10 @@ class DatasetStore:
         """Paths of the parts that any version names. Raises IntegrityError for a damaged manifest."""
         return {part.path for version in self.versions() for part in self.read(version).parts}
 
+    def holds(self, manifest: Manifest) -> bool:
+        """This very version is published here."""
+        return manifest.version in self.versions() and self.read(manifest.version) == manifest
+
     def reserve(self, owner: str) -> int:
         """A version number that no other owner gets, above all published ones; the same one until it is used.
 

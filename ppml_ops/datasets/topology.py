@@ -90,6 +90,7 @@ def assemble(homes: Sequence[Folder], manifest: Manifest, store: DatasetStore) -
         for home in homes:
             if _same(home, part):
                 _copy_checked(home, store.folder, part.path, lambda _n: None)
+                store.folder.sync(part.path)  # a published manifest must not outlive its parts
                 break
     store.check_parts(manifest)
     store.publish(manifest)

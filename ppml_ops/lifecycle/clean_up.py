@@ -7,6 +7,7 @@ import json
 import shutil
 from contextlib import suppress
 
+from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import remove_abandoned
@@ -14,7 +15,7 @@ from ppml_ops.lifecycle.generations import Generation, generations
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.original import EXPORT_HIDDEN
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import current_ticket
+from ppml_ops.lifecycle.tickets import current_ticket, read_ticket
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
@@ -50,9 +51,19 @@ def _remove_uncommitted(run: Run, dataset: str) -> None:
     store = run.dataset(dataset)
     for generation in generations(run):
         store.folder.remove(f"_incoming/{generation.name}")
-        written = DatasetStore(generation.output(run.profile.nodes[0], dataset))
+        there = DatasetStore(generation.output(run.profile.nodes[0], dataset))
         with suppress(IntegrityError):  # who can't tell what is published removes nothing
-            for path in written.published_parts() - store.published_parts():
+            promised = [
+                one for one in written_by(read_ticket(run, generation.ticket)) if one.dataset == dataset
+            ]
+            manifests = [there.read(version) for version in there.versions()]
+            written = {
+                part.path
+                for manifest in manifests
+                if any(keeps_promise(manifest, one) for one in promised)
+                for part in manifest.parts
+            }
+            for path in written - store.published_parts():
                 store.folder.remove(path)
 
 

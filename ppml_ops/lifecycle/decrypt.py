@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.unseal import open_version
-from ppml_ops.errors import IntegrityError
+from ppml_ops.errors import DataError, IntegrityError
 from ppml_ops.files import private_dir
 from ppml_ops.lifecycle.check_result import ResultCheck, run_script, summarise
 from ppml_ops.lifecycle.data_keys import unwrap_first
@@ -101,10 +101,16 @@ def _compare(run: Run, folders: Mapping[str, Path], target: Path, expected: Expe
     compared = False
     for dataset, check in expected.rows.items():
         summary = summarise(folders[dataset], check.columns)
+        wanted = check.expected() if check.expected else None
         if summary is None:
+            if wanted is not None:
+                raise DataError(
+                    f"the rows of {dataset} can't be compared with the expected ones: not all files are .csv",
+                    next_step="let the job write CSV, or check the result with a script",
+                    who="the author of the DAG",
+                )
             continue
         found[dataset] = summary
-        wanted = check.expected() if check.expected else None
         if wanted is not None and wanted != summary:
             raise IntegrityError(
                 f"{dataset} has {summary.rows} rows where {wanted.rows} are expected, or other values in them",

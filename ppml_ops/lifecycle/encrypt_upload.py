@@ -18,7 +18,7 @@ from ppml_ops.datasets.store import DatasetStore, VersionTakenError
 from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
 from ppml_ops.errors import ConfigError, DataError
-from ppml_ops.files import private_dir
+from ppml_ops.files import file_lock, private_dir
 from ppml_ops.keys.service import key_service_for, new_data_key
 from ppml_ops.lifecycle.data_keys import open_data_key
 from ppml_ops.lifecycle.generate_key import key_of
@@ -88,14 +88,16 @@ class Upload:
 
     def _seal_or_reuse(self, spec: dict[str, Any], sources: Sequence[Source | Stream]) -> Manifest:
         """Seal, unless the newest version is made of the same; also when another run was faster."""
-        while True:
-            existing = self._existing(spec)
-            if existing:
-                return existing
-            try:
-                return self._seal(spec, sources)
-            except VersionTakenError:
-                continue
+        # A try whose former one still lives waits for it, instead of removing what that is about to publish.
+        with file_lock(self.run.home / "locks" / f"{self.run.key}-{self.dataset}"):
+            while True:
+                existing = self._existing(spec)
+                if existing:
+                    return existing
+                try:
+                    return self._seal(spec, sources)
+                except VersionTakenError:
+                    continue
 
     def _seal(self, spec: dict[str, Any], sources: Sequence[Source | Stream]) -> Manifest:
         store = self.run.dataset(self.dataset)

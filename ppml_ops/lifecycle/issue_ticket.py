@@ -28,11 +28,11 @@ from ppml_ops.lifecycle.owner_notes import recall, remember
 from ppml_ops.lifecycle.policies import ensure_policy
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import (
+    issued_tickets,
+    note_ticket,
     owner_key_file,
     owners_ticket,
-    read_ticket,
-    retire,
-    retired_tickets,
+    retire_all,
     ticket_path,
 )
 from ppml_ops.receipts.records import Facts
@@ -109,23 +109,23 @@ def issue_ticket(
         DataError: an input has no sealed version for this day.
         IntegrityError: an input is not what was sealed.
     """
-    write_private(run.job_file, job.canonical())
-    reads = [item.dataset for item in job.datasets if item.mode == "read"]
-    bindings = [_read_binding(run, dataset, in_place, key_service) for dataset in reads]
     claims = _spent(run) if job_is_done else None
-    claims = claims or _current(run, job, bindings)
     if claims is None:
-        claims = _sign(run, job, bindings, key_service, purpose)
+        reads = [item.dataset for item in job.datasets if item.mode == "read"]
+        bindings = [_read_binding(run, dataset, in_place, key_service) for dataset in reads]
+        claims = _current(run, job, bindings) or _sign(run, job, bindings, key_service, purpose)
+        write_private(run.job_file, job.canonical())
     remember(run, ticket=claims.jti)
+    inputs = read_by(claims)
     facts.update(
         ticket=claims.jti,
         job_digest=claims.job_digest,
         expires=claims.exp,
         application=str(application),
         outputs={output.dataset: output.version for output in written_by(claims)},
-        inputs={binding.dataset: binding.manifest_digest for binding in bindings},
-        input_versions={binding.dataset: binding.version for binding in bindings},
-        in_place={dataset: url for dataset, url in in_place.items() if dataset in reads},
+        inputs={binding.dataset: binding.manifest_digest for binding in inputs},
+        input_versions={binding.dataset: binding.version for binding in inputs},
+        in_place={one.dataset: in_place[one.dataset] for one in inputs if one.dataset in in_place},
     )
     return claims.jti
 
@@ -161,20 +161,21 @@ def _read_binding(run: Run, dataset: str, in_place: Mapping[str, str], key_servi
 
 
 def _spent(run: Run) -> TicketClaims | None:
-    """The ticket that the finished submit ran under."""
+    """The owner's last ticket, if it is the one that the finished submit ran under."""
+    jti = recall(run, "ticket", "issue_ticket", default=None)
     submitted = run.records.all().get("submit")
-    if submitted is None or submitted.outcome != "done":
+    if submitted is None or submitted.outcome != "done" or submitted.facts.get("ticket") != jti:
         return None
-    return read_ticket(run, str(submitted.facts["ticket"]))
+    return owners_ticket(run, str(jti))
 
 
 def _current(run: Run, job: SparkJob, bindings: list[ReadBinding]) -> TicketClaims | None:
     """A ticket of this run that is alive and still fits; also one that a kill left unrecorded."""
-    for path in (run.folder / "tickets").glob("*.jws"):
-        if path.stem in retired_tickets(run):
+    for jti, retired in issued_tickets(run).items():
+        if retired is not None:
             continue
         try:
-            claims = owners_ticket(run, path.stem)
+            claims = owners_ticket(run, jti)
         except IntegrityError:
             continue  # a new one is signed, and the broker never sees this one
         if (
@@ -212,11 +213,10 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
             *(_write_binding(run, job, dataset, key_service, domain) for dataset in job.written),
         ],
     )
+    retire_all(run, broker)  # a run has one living ticket
+    note_ticket(run, claims.jti)
     path = ticket_path(run, claims.jti)
     private_dir(path.parent)
-    for former in path.parent.glob("*.jws"):  # a run has one living ticket
-        if not retired_tickets(run).get(former.stem):
-            retire(run, broker, former.stem)
     write_private(path, sign_ticket(claims, owner).encode())
     return claims
 

@@ -65,17 +65,27 @@ def owners_ticket(run: Run, jti: str) -> TicketClaims:
     return claims
 
 
-def retire(run: Run, broker: BrokerClient, jti: str) -> None:
-    """The broker releases nothing more for the ticket `jti`, and the run never takes it again."""
-    for told in (False, True):  # a kill in between must leave it neither looking alive nor forgotten
-        remember(run, retired=retired_tickets(run) | {jti: told})
-        if not told:
+def issued_tickets(run: Run) -> dict[str, bool | None]:
+    """All tickets that the owner signed for the run, oldest first, by the owner's own notes.
+
+    None: may be used. False: must not be used again. True: and the broker knows that for certain.
+    """
+    return dict(recall(run, "tickets", "issue_ticket", default={}))
+
+
+def note_ticket(run: Run, jti: str) -> None:
+    """Remember a ticket before it is signed, so that it is found whatever happens then."""
+    remember(run, tickets=issued_tickets(run) | {jti: None})
+
+
+def retire_all(run: Run, broker: BrokerClient) -> None:
+    """The broker releases nothing more for any ticket of the run, and the run never takes one again."""
+    for jti, retired in issued_tickets(run).items():
+        if not retired:
+            # A kill in between must leave it neither looking alive nor forgotten.
+            remember(run, tickets=issued_tickets(run) | {jti: False})
             broker.revoke_ticket(jti)
-
-
-def retired_tickets(run: Run) -> dict[str, bool]:
-    """Tickets that must not be used again, and whether the broker knows that for certain."""
-    return dict(recall(run, "retired", "retire_ticket", default={}))
+            remember(run, tickets=issued_tickets(run) | {jti: True})
 
 
 def _damaged(run: Run, jti: str) -> IntegrityError:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+_PID_NAMESPACE = _PROC / "self/ns/pid"
 _POLL = 0.05
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,7 +28,7 @@ class ProcessRecord(BaseModel):
 
     pid: int = Field(ge=1, description="Process id; also the id of the session that it leads.")
     start_time: int = Field(ge=0, description="Clock ticks after boot.")
-    boot_id: str = Field(description="The kernel's id of this boot.")
+    boot_id: str = Field(description="The kernel's id of this boot, and the pid namespace.")
 
     @classmethod
     def of(cls, pid: int) -> "ProcessRecord":
@@ -54,15 +55,18 @@ class ProcessRecord(BaseModel):
     def tree(self) -> set[int]:
         """Living pids of its session and its descendants, itself included; empty after a reboot.
 
-        The session outlives its leader, so children of a dead leader are found too.
+        The session outlives its leader, so children of a dead leader are found too. A pid is not given away
+        while its session lives; when another process bears it, nothing is left of ours.
         """
-        if self.boot_id != _boot_id():
+        stat = _stat(self.pid)
+        if self.boot_id != _boot_id() or (stat is not None and int(stat[19]) != self.start_time):
             return set()
         return _session(self.pid) | (descendants(self.pid) | {self.pid} if self.alive() else set())
 
 
 def _boot_id() -> str:
-    return _BOOT_ID.read_text(encoding="ascii").strip()
+    """Of the kernel and of the pid namespace: a container that starts again gives old pids to others."""
+    return f"{_BOOT_ID.read_text(encoding='ascii').strip()} {_PID_NAMESPACE.readlink()}"
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -1,5 +1,6 @@
 """From a pipeline specification to its DAG: the life cycle of dags/simple_query.py around another program."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import partial
@@ -35,28 +36,44 @@ from ppml_ops.workloads.rows import RowSummary
 def pipeline(path: str | Path) -> DAG:
     """The DAG of the specification in `path`. Raises ConfigError when it is wrong."""
     file = Path(path).absolute()
-    return build_dag(load_spec(file), file.parent)
+    spec = load_spec(file)
+    try:
+        dag = build_dag(spec, file.parent)
+        dag.validate()  # type: ignore[no-untyped-call]
+    except Exception as error:  # Airflow says by many classes what it doesn't take
+        raise _mistake(file, f"Airflow does not take it: {str(error).splitlines()[0][:300]}") from error
+    return dag
+
+
+def _mistake(file: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"the pipeline specification {file.name} is wrong: {why}",
+        next_step="correct it; docs/pipelines.md has the format",
+        who="the author of the DAG",
+    )
 
 
 def pipelines(folder: Path) -> dict[str, DAG]:
     """The DAGs of all `*.yaml` files in `folder`, by DAG id.
 
-    A wrong file must neither take the other pipelines away nor its own nights pass in silence: its DAG keeps
-    the name of the file, runs every day, and fails with the reason.
+    A wrong file must neither take the other pipelines away nor its own nights pass in silence: its DAG has the
+    name of the file, runs every day, and fails with the reason.
     """
-    dags = {}
+    dags: dict[str, DAG] = {}
+    wrong: list[tuple[Path, ConfigError]] = []
     for file in sorted(folder.glob("*.yaml")):
         try:
             dag = pipeline(file)
             if dag.dag_id in dags:
-                raise ConfigError(
-                    f"{file.name} has the DAG id {dag.dag_id} of another pipeline",
-                    next_step="give it an id of its own",
-                    who="the author of the DAG",
-                )
+                raise _mistake(file, f"it has the DAG id {dag.dag_id} of another pipeline")
+            dags[dag.dag_id] = dag
         except ConfigError as error:
-            dag = _broken(f"{file.stem}", error)
-        dags[dag.dag_id] = dag
+            wrong.append((file, error))
+    for file, mistake in wrong:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", file.stem)[:200]
+        while name in dags:
+            name = f"broken-{name}"
+        dags[name] = _broken(name, mistake)
     return dags
 
 

@@ -66,6 +66,37 @@ def test_keys_of_bigdl_ppml_reach_the_stages(tmp_path: Path) -> None:
     assert [one["source_key"] for one in mapped.expand_input.value] == [key, ""]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schedule": "every night"},
+        {"tags": ["x" * 101]},
+        {"params": {"self": {"default": 1, "self": 2}}},
+        {"schedule": "0 0 * * *", "params": {"needed": {"type": "string"}}},
+    ],
+)
+def test_what_airflow_does_not_take_is_wrong_for_that_file_only(tmp_path: Path, change: dict[str, Any]) -> None:
+    from ppml_ops.airflow.pipelines.factory import pipelines
+
+    (tmp_path / "bad (copy).yaml").write_text(yaml.safe_dump(spec(dag="bad", **change)))
+    build(tmp_path)
+    found = pipelines(tmp_path)
+    assert sorted(found) == ["bad-copy-", "own"]
+    assert "Airflow does not take it" in found["bad-copy-"].description
+    for dag in found.values():
+        dag.validate()
+
+
+def test_a_wrong_file_never_takes_the_place_of_a_good_one(tmp_path: Path) -> None:
+    from ppml_ops.airflow.pipelines.factory import pipelines
+
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(spec(dag="own")))
+    (tmp_path / "own.yaml").write_text("ppml: pipeline/9\n")
+    found = pipelines(tmp_path)
+    assert sorted(found) == ["broken-own", "own"]
+    assert "broken" not in found["own"].tags
+
+
 def test_a_wrong_file_gets_a_dag_that_says_so_and_the_others_stay(tmp_path: Path) -> None:
     from ppml_ops.airflow.pipelines.factory import pipelines
 
@@ -76,4 +107,6 @@ def test_a_wrong_file_gets_a_dag_that_says_so_and_the_others_stay(tmp_path: Path
     assert sorted(found) == ["own", "second", "third"]
     assert "broken" not in found["own"].tags
     assert found["second"].description.startswith("BROKEN: the pipeline specification second.yaml is wrong")
-    assert found["third"].description.startswith("BROKEN: third.yaml has the DAG id own of another pipeline")
+    assert found["third"].description.startswith(
+        "BROKEN: the pipeline specification third.yaml is wrong: it has the DAG id own"
+    )

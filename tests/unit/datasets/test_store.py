@@ -3,11 +3,15 @@
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ppml_ops.canonical import canonical_json
 from ppml_ops.crypto.sealed import SealedWriter
+from ppml_ops.datasets import seal
 from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.manifest import Manifest, build_manifest, parse_manifest
 from ppml_ops.datasets.seal import find_sources, seal_sources
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import assemble, collect, place
@@ -191,3 +195,47 @@ def test_placing_over_another_manifest_is_refused(sealed: Sealed, tmp_path: Path
     overwrite(node, "_manifest/1.json", sealed.manifest.model_copy(update={"mac": "0" * 64}).encode())
     with pytest.raises(IntegrityError, match="another manifest"):
         place(sealed.store, sealed.manifest, node)
+
+
+def test_a_call_that_fails_after_publishing_keeps_the_parts(
+    tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the folder can't be synced, or a signal comes: the version exists, so its parts must."""
+    store = DatasetStore(Folder(tmp_path / "store"))
+    publish = store.publish
+
+    def publish_and_fail(manifest: Manifest) -> None:
+        publish(manifest)
+        raise OSError("the disk went away")
+
+    monkeypatch.setattr(store, "publish", publish_and_fail)
+    with pytest.raises(OSError, match="went away"):
+        seal_sources(find_sources(str(inputs)), store, head(), 1, KEY, table="people")
+    assert verify_version(store, store.read(1), KEY) == []
+
+
+def test_parts_that_somebody_took_away_are_not_published(
+    tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DatasetStore(Folder(tmp_path / "store"))
+
+    def removed(*arguments: Any, **named: Any) -> Manifest:
+        manifest = build_manifest(*arguments, **named)
+        store.folder.remove(manifest.parts[0].path)
+        return manifest
+
+    monkeypatch.setattr(seal, "build_manifest", removed)
+    with pytest.raises(IntegrityError, match="is missing"):
+        seal_sources(find_sources(str(inputs)), store, head(), 1, KEY, table="people")
+    assert store.versions() == []
+    assert store.folder.files() == []
+
+
+@pytest.mark.parametrize("path", ["_manifest/1.json", "_removed/1.json", "people/.hidden", "_logs/x", "a/_b/c"])
+def test_no_part_lies_where_the_store_keeps_its_own_files(sealed: Sealed, path: str) -> None:
+    document = sealed.manifest.document()
+    document["parts"][0]["path"] = path
+    with pytest.raises(IntegrityError):
+        parse_manifest(canonical_json(document))
+    document["parts"][0]["path"] = "people/_day=1/part-0"
+    assert parse_manifest(canonical_json(document)).parts[0].path == "people/_day=1/part-0"

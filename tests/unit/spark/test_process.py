@@ -50,3 +50,17 @@ def test_a_reused_pid_or_another_boot_is_not_the_process() -> None:
     other_boot = me.model_copy(update={"boot_id": "another"})
     assert not other_boot.alive()
     assert other_boot.tree() == set()
+
+
+def test_the_session_of_a_stranger_with_our_pid_is_not_ended() -> None:
+    """Pids begin anew in a container that starts again, under the same boot id."""
+    stranger = start("")
+    record = ProcessRecord.of(stranger.pid)
+    ours = record.model_copy(update={"start_time": record.start_time - 1})
+    try:
+        assert ours.tree() == set()
+        assert kill_tree(ours)
+        assert stranger.poll() is None
+    finally:
+        kill_tree(record)
+        stranger.wait()

@@ -37,7 +37,10 @@ final class Names {
         return relative;
     }
 
-    /** May {@code path} stand in a manifest: relative, no empty or dot component, printable ASCII, no quote. */
+    /**
+     * May {@code path} stand in a manifest: relative, no empty and no hidden component, printable ASCII, no quote.
+     * A partition whose column begins with '_' is not hidden, as in Spark.
+     */
     static boolean isPart(String path) {
         if (path.length() > MAX_PATH) {
             return false;
@@ -49,7 +52,8 @@ final class Names {
             }
         }
         for (String component : path.split("/", -1)) {
-            if (component.isEmpty() || component.equals(".") || component.equals("..")) {
+            if (component.isEmpty() || component.startsWith(".")
+                    || (component.startsWith("_") && component.indexOf('=') < 0)) {
                 return false;
             }
         }
