@@ -16,6 +16,7 @@ table { border-collapse: collapse; width: 100%; margin-top: 1rem; }
 th, td { text-align: left; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid #8884; }
 td.facts { font: 12px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 """
+_SHOWN_DIGITS = 16
 _FACTS_SHOWN = (
     "versions",
     "version",
@@ -78,8 +79,18 @@ def _warnings(receipt: Receipt | None, records: list[StageRecord]) -> list[str]:
     return found
 
 
+def _value(value: object) -> str:
+    """Facts by data set as `people 8b956a72d487728c…, jobs 551cf4f5…`; digests are whole in the receipt."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
+    text = str(value)
+    return f"{text[:_SHOWN_DIGITS]}…" if len(text) == 64 else text
+
+
 def _row(record: StageRecord) -> str:
-    facts = [f"{name}={record.facts[name]}" for name in _FACTS_SHOWN if record.facts.get(name) is not None]
+    facts = [
+        f"{name}={_value(record.facts[name])}" for name in _FACTS_SHOWN if record.facts.get(name) is not None
+    ]
     if record.failure:
         facts = [record.failure.what, f"{record.failure.who}: {record.failure.next_step}"]
     seconds = f"{record.finished - record.started:.2f}"
