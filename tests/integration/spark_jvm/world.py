@@ -136,7 +136,8 @@ class World:
         file = self.base(dataset, node) / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(sealed)
-        return Part(path=path, length=len(sealed), header=sealed[:HEADER].hex(), node=node)
+        # Not validated: tests also put files where no part may lie.
+        return Part.model_construct(path=path, length=len(sealed), header=sealed[:HEADER].hex(), node=node)
 
     def publish(self, dataset: str, parts: list[Part], *, version: int = 1, node: str = "node-a") -> Manifest:
         """Write a manifest over `parts`."""
