@@ -31,11 +31,13 @@ class Clean(_Maintenance):
         dry = bool(context["params"].get("dry_run"))
         storage = Folder(settings.storage or str(settings.home / "storage"))
         found = list(removals(settings.home, storage, read_rules(settings.home), now=time.time()))
+        gone = 0
         for one in found:
-            self.log.info("%s %s: %s", "would remove" if dry else "remove", one.kind, one.path)
-            if not dry:
-                one.remove()
-        self.log.info("%d things %s", len(found), "would go" if dry else "are gone")
+            removed = not dry and one.remove()
+            gone += removed
+            word = "removed" if removed else "would remove" if dry and one.act else "left"
+            self.log.info("%s %s: %s", word, one.kind, one.path)
+        self.log.info("%d of %d things are gone", gone, len(found))
 
 
 class KeyDrill(_Maintenance):

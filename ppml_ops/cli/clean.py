@@ -20,12 +20,14 @@ def clean(
     state = home()
     storage = Folder(Settings().storage or str(state / "storage"))
     found = list(removals(state, storage, read_rules(state), now=time.time()))
-    for one in found if yes else ():
-        one.remove()
+    gone = [yes and one.remove() for one in found]
     if as_json:
-        show_json([{"kind": one.kind, "path": one.path, "removed": yes} for one in found])
+        listed = zip(found, gone, strict=True)
+        show_json([{"kind": one.kind, "path": one.path, "removed": removed} for one, removed in listed])
         return
     for one in found:
         console().print(f"{one.kind:<28}", plain(one.path), soft_wrap=True)
-    word = "removed" if yes else "to remove with --yes"
-    console().print(f"{len(found)} things {word}")
+    may_go = sum(one.act is not None for one in found)
+    console().print(
+        f"{sum(gone)} of {may_go} things removed" if yes else f"{may_go} things to remove with --yes"
+    )

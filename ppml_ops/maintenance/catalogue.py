@@ -1,6 +1,6 @@
 """Which sealed data sets lie below a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ppml_ops.datasets.folder import Folder
@@ -24,3 +24,9 @@ def find_datasets(root: Folder) -> Iterator[Found]:
             paths.add(parent)
     for path in sorted(paths):
         yield Found(path, DatasetStore(root.at(path) if path else root))
+
+
+def below(outer: Found, everything: Iterable[Found]) -> set[str]:
+    """Paths, relative to the data set `outer`, of the other data sets that lie below its folder."""
+    prefix = f"{outer.path}/" if outer.path else ""
+    return {one.path[len(prefix) :] for one in everything if one != outer and one.path.startswith(prefix)}

@@ -17,18 +17,31 @@ from ppml_ops.datasets.tombstone import Tombstone
 from ppml_ops.errors import PpmlError
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import load_run
-from ppml_ops.maintenance.catalogue import Found, find_datasets
+from ppml_ops.maintenance.catalogue import Found, below, find_datasets
+from ppml_ops.maintenance.part_names import is_own_part, tables_of, visible_files
 from ppml_ops.maintenance.retention import Rules
 
+#: Files in a data set's folder that are not known to be ours. They are named and never removed.
+UNKNOWN = "unknown, stays"
 _HOUR, _DAY = 3600, 86_400
 
 
 class Removal(NamedTuple):
-    """One thing that may go: `kind` is the rule's word, `path` where it lies, `remove` does it."""
+    """One thing that may go, or, where `act` is None, one that is only named: nobody knows whose it is.
+
+    `kind` is the rule's word, `path` where it lies; `act` removes it.
+    """
 
     kind: str
     path: str
-    remove: Callable[[], None]
+    act: Callable[[], None] | None
+
+    def remove(self) -> bool:
+        """Remove it; returns whether it is gone."""
+        if self.act is None:
+            return False
+        self.act()
+        return True
 
 
 def removals(home: Path, storage: Folder, rules: Rules, *, now: float) -> Iterator[Removal]:
@@ -45,10 +58,12 @@ def removals(home: Path, storage: Folder, rules: Rules, *, now: float) -> Iterat
     alive = set(_alive_runs(home, rules.leftovers_hours * _HOUR, now))
     yield from _of_runs(home, rules, alive, now)
     yield from _of_airflow(home, rules, now)
-    for found in list(find_datasets(storage)):
+    everything = list(find_datasets(storage))
+    for found in everything:
         yield from _unfinished(found)
         yield from _expired(found, rules, now)
-        yield from _uncommitted(found, rules.leftovers_hours * _HOUR, alive, now)
+        inner = below(found, everything)
+        yield from _uncommitted(found, inner, rules.leftovers_hours * _HOUR, alive, now)
 
 
 def _alive_runs(home: Path, seconds: float, now: float) -> Iterator[str]:
@@ -123,8 +138,13 @@ def _expired(found: Found, rules: Rules, now: float) -> Iterator[Removal]:
         yield _version("expired version", found, tombstone)
 
 
-def _uncommitted(found: Found, seconds: float, alive: set[str], now: float) -> Iterator[Removal]:
-    """Parts that no version names and no living run can still publish: all data sets may be in writing."""
+def _uncommitted(
+    found: Found, inner: set[str], seconds: float, alive: set[str], now: float
+) -> Iterator[Removal]:
+    """Parts that no version names and no living run can still publish: all data sets may be in writing.
+
+    What lies in `inner`, folders of other data sets, is theirs; other people's files are named and stay.
+    """
     store = found.store
     if not store.folder.is_local:
         return
@@ -135,12 +155,16 @@ def _uncommitted(found: Found, seconds: float, alive: set[str], now: float) -> I
     if any(f"date={key[-21:-17]}-{key[-17:-15]}-{key[-15:-13]}" in found.path for key in alive):
         return  # a run of that day may still publish, also after a long pause
     named = {part.path for version in _existing(store) for part in version.parts}
-    for name in store.folder.files():
-        if name in named or any(piece.startswith("_") for piece in name.split("/")):
-            continue
+    tables = tables_of(store)
+    for name in visible_files(store, inner):
         path = store.folder.local(name)
-        if now - path.stat().st_mtime >= seconds:
-            yield Removal("part of no version", str(path), path.unlink)
+        try:
+            if name in named or _changed(path) > now - seconds:
+                continue
+            own = is_own_part(path, name, tables)
+        except FileNotFoundError:
+            continue
+        yield Removal("part of no version" if own else UNKNOWN, str(path), path.unlink if own else None)
 
 
 def _existing(store: DatasetStore) -> Iterator[Manifest]:
@@ -167,6 +191,12 @@ def _tree(kind: str, path: Path) -> Removal:
 
 def _folders(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []
+
+
+def _changed(path: Path) -> float:
+    """When the file or its name changed last; a moved or restored file keeps its old mtime."""
+    status = path.lstat()
+    return max(status.st_mtime, status.st_ctime)
 
 
 def _age(path: Path, now: float) -> float:

@@ -1,7 +1,8 @@
 """What maintenance removes, and above all what it leaves alone."""
 
 import os
-from datetime import date
+import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError, DataError
 from ppml_ops.lifecycle.generations import begin
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.maintenance.clean import Removal, removals
+from ppml_ops.maintenance.clean import UNKNOWN, Removal, removals
 from ppml_ops.maintenance.retention import Rules, read_rules
 from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.running import PROCESS
 from tests.support.proof import run_in
 from tests.unit.maintenance.conftest import Site
 
-NOW = 1_790_000_000.0
 DAY = 86_400
+#: Files can't be given an old ctime, so the present is moved instead.
+NOW = time.time() + 400 * DAY
+TODAY = datetime.fromtimestamp(NOW, UTC).date()
+SPARK_NAME = "part-00000-1a514cc1-3747-4491-b01d-c4e973e9779b-c000.csv"
 
 
 def put(path: Path) -> Path:
@@ -101,18 +105,59 @@ def test_nothing_of_a_living_run_is_touched(site: Site, how: str) -> None:
 
 def test_sealed_data_stay_and_so_do_young_parts(site: Site) -> None:
     site.seal()
-    stranger = put(site.store().folder.local("t/stranger.csv"))
+    stranger = put(site.store().folder.local("t/part-00007-0123456789ab.csv"))
+    age(site.storage, 0.5)
     assert kinds(site) == []
     age(site.storage, 100)
+    assert list(removals(site.home, Folder(site.storage), Rules(), now=time.time())) == [], "by their ctime"
     assert [one.path for one in found(site)] == [str(stranger)]
     clean(site)
     manifest = site.store().read(1)
     site.store().check_parts(manifest)
 
 
+@pytest.mark.parametrize("inner", ["date=2026-11-20", "t", "t/deeper", "other"])
+def test_a_data_set_inside_another_ones_folder_is_left_alone(site: Site, inner: str) -> None:
+    outer = site.seal()
+    inside = Site(site.home)
+    inside.storage = site.store().folder.local(inner)
+    manifest = inside.seal("sim-inner")
+    leftover = put(inside.store("sim-inner").folder.local("t/part-00007-0123456789ab.csv"))
+    age(site.home, 100)
+    assert [(one.kind, one.path) for one in found(site)] == [("part of no version", str(leftover))]
+    clean(site)
+    site.store().check_parts(outer)
+    inside.store("sim-inner").check_parts(manifest)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "t/notes.csv", "t/part.csv", f"t/{SPARK_NAME}", "other/part-00000-0123456789ab.csv",
+     "t/part-00000-0123456789abc.csv", "date=2026-11-20/t/part-00000-0123456789ab.csv"],
+)  # fmt: skip
+def test_other_peoples_files_are_named_and_stay(site: Site, name: str) -> None:
+    site.seal()
+    foreign = put(site.store().folder.local(name))
+    age(site.home, 100)
+    assert [(one.kind, one.path) for one in found(site)] == [(UNKNOWN, str(foreign))]
+    clean(site)
+    assert foreign.exists()
+
+
+@pytest.mark.parametrize("name", [SPARK_NAME, f".{SPARK_NAME}.copy", "part-00007-0123456789ab"])
+def test_own_leftovers_go(site: Site, name: str) -> None:
+    site.seal()
+    path = put(site.store().folder.local(f"t/{name}"))
+    path.write_bytes(b"\x28" + bytes(100))
+    age(site.home, 100)
+    assert kinds(site) == ["part of no version"]
+    clean(site)
+    assert not path.exists()
+
+
 def test_parts_stay_while_a_run_of_that_day_lives(site: Site) -> None:
     site.seal()
-    put(site.store().folder.local("t/part.csv"))
+    put(site.store().folder.local("t/part-00007-0123456789ab.csv"))
     run = run_in(site.home).save()
     age(site.home, 100)
     assert run.day.isoformat() in str(site.store().folder)
@@ -129,7 +174,7 @@ def test_gathered_parts_of_a_dead_run_go(site: Site) -> None:
 
 
 def test_a_data_set_expires_by_its_day_with_its_logs_and_only_when_asked(site: Site) -> None:
-    old, new = date(2026, 1, 1), date(2026, 9, 20)
+    old, new = TODAY - timedelta(300), TODAY - timedelta(1)
     site.seal(day=old, run="r-20260101-0123456789ab")
     site.seal(day=new)
     log = put(site.store(day=old).folder.local("_logs/r-20260101-0123456789ab-g1.log"))
