@@ -1,12 +1,13 @@
 """Remove what retention lets go. Lists first, removes then; a dry run is the list alone.
 
-A run counts as alive while one of its job's processes lives, or anything in its folder changed within the time
-for leftovers; nothing of such a run is touched.
+Nothing of a living run is touched (`maintenance.living`): that is looked at for the list, and again just before
+each thing is removed.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,8 @@ from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.tombstone import Tombstone
-from ppml_ops.errors import PpmlError
-from ppml_ops.lifecycle.generations import generations
-from ppml_ops.lifecycle.run import load_run
 from ppml_ops.maintenance.catalogue import Found, below, find_datasets
+from ppml_ops.maintenance.living import Living, age
 from ppml_ops.maintenance.part_names import is_own_part, tables_of, visible_files
 from ppml_ops.maintenance.retention import Rules
 
@@ -29,16 +28,18 @@ _HOUR, _DAY = 3600, 86_400
 class Removal(NamedTuple):
     """One thing that may go, or, where `act` is None, one that is only named: nobody knows whose it is.
 
-    `kind` is the rule's word, `path` where it lies; `act` removes it.
+    `kind` is the rule's word, `path` where it lies; `act` removes it; `in_use` says whether a living run came
+    to need it meanwhile.
     """
 
     kind: str
     path: str
     act: Callable[[], None] | None
+    in_use: Callable[[], bool]
 
     def remove(self) -> bool:
-        """Remove it; returns whether it is gone."""
-        if self.act is None:
+        """Remove it unless a living run needs it; returns whether it is gone."""
+        if self.act is None or self.in_use():
             return False
         self.act()
         return True
@@ -55,72 +56,64 @@ def removals(home: Path, storage: Folder, rules: Rules, *, now: float) -> Iterat
     Raises:
         IntegrityError: a manifest or tombstone is damaged; what belongs to it is nobody's to remove.
     """
-    alive = set(_alive_runs(home, rules.leftovers_hours * _HOUR, now))
-    yield from _of_runs(home, rules, alive, now)
-    yield from _of_airflow(home, rules, now)
+    living = Living(home, rules.leftovers_hours * _HOUR, now)
+    yield from _of_runs(home, rules, living, now)
+    yield from _of_airflow(home, rules, living, now)
     everything = list(find_datasets(storage))
     for found in everything:
-        yield from _unfinished(found)
-        yield from _expired(found, rules, now)
+        yield from _unfinished(found, living)
+        yield from _expired(found, rules, living, now)
         inner = below(found, everything)
-        yield from _uncommitted(found, inner, rules.leftovers_hours * _HOUR, alive, now)
+        yield from _uncommitted(found, inner, rules.leftovers_hours * _HOUR, living, now)
 
 
-def _alive_runs(home: Path, seconds: float, now: float) -> Iterator[str]:
-    for folder in _folders(home / "runs"):
-        if _age(folder, now) < seconds:
-            yield folder.name
-            continue
-        try:
-            run = load_run(home, folder.name)
-        except PpmlError:
-            continue
-        if any(generation.alive for generation in generations(run)):
-            yield folder.name
-
-
-def _of_runs(home: Path, rules: Rules, alive: set[str], now: float) -> Iterator[Removal]:
+def _of_runs(home: Path, rules: Rules, living: Living, now: float) -> Iterator[Removal]:
     leftovers = rules.leftovers_hours * _HOUR
+
+    def tree(kind: str, path: Path, key: str) -> Removal:
+        return _tree(kind, path, lambda: living.has(key))
+
     for folder in _folders(home / "data"):
-        if folder.name in alive:
+        key = folder.name
+        if living.has(key):
             continue
-        if rules.opened_results_days is not None and _age(folder, now) >= rules.opened_results_days * _DAY:
-            yield _tree("opened result", folder)
-        elif (folder / "input").is_dir() and _age(folder / "input", now) >= leftovers:
-            yield _tree("temporary plaintext", folder / "input")
+        if rules.opened_results_days is not None and age(folder, now) >= rules.opened_results_days * _DAY:
+            yield tree("opened result", folder, key)
+        elif (folder / "input").is_dir() and age(folder / "input", now) >= leftovers:
+            yield tree("temporary plaintext", folder / "input", key)
     for node in _folders(home / "nodes"):
         for folder in _folders(node):
-            if folder.name not in alive and _age(folder, now) >= leftovers:
-                yield _tree("node leftovers", folder)
+            if not living.has(folder.name) and age(folder, now) >= leftovers:
+                yield tree("node leftovers", folder, folder.name)
     for run in _folders(home / "runs"):
-        if run.name in alive:
+        if living.has(run.name):
             continue
-        if rules.records_days is not None and _age(run, now) >= rules.records_days * _DAY:
-            yield _tree("records and receipts", run)
+        if rules.records_days is not None and age(run, now) >= rules.records_days * _DAY:
+            yield tree("records and receipts", run, run.name)
             continue
         for generation in run.glob("g[0-9]*"):
-            if generation.is_dir() and _age(generation, now) >= leftovers:
-                yield _tree("working folder of a job", generation)
+            if generation.is_dir() and age(generation, now) >= leftovers:
+                yield tree("working folder of a job", generation, run.name)
 
 
-def _of_airflow(home: Path, rules: Rules, now: float) -> Iterator[Removal]:
+def _of_airflow(home: Path, rules: Rules, living: Living, now: float) -> Iterator[Removal]:
     if rules.airflow_logs_days is None:
         return
-    for dag in (home / "airflow" / "logs").glob("dag_id=*"):
-        for run in dag.glob("run_id=*"):
-            if _age(run, now) >= rules.airflow_logs_days * _DAY:
-                yield _tree("Airflow logs", run)
+    for run in (home / "airflow" / "logs").glob("dag_id=*/run_id=*"):
+        ids = run.parent.name.removeprefix("dag_id="), run.name.removeprefix("run_id=")
+        if age(run, now) >= rules.airflow_logs_days * _DAY and not living.has_ids(*ids):
+            yield _tree("Airflow logs", run, partial(living.has_ids, *ids))
 
 
-def _unfinished(found: Found) -> Iterator[Removal]:
+def _unfinished(found: Found, living: Living) -> Iterator[Removal]:
     """What a cut removal left. A shredding that was cut needs the owner: it is theirs to go on with."""
     for version in found.store.removed():
         tombstone = found.store.tombstone(version)
         if tombstone.state == "begun" and tombstone.kind == "expired":
-            yield _version("rest of an expired version", found, tombstone)
+            yield from _version("rest of an expired version", found, tombstone, living)
 
 
-def _expired(found: Found, rules: Rules, now: float) -> Iterator[Removal]:
+def _expired(found: Found, rules: Rules, living: Living, now: float) -> Iterator[Removal]:
     for version in found.store.versions():
         manifest = found.store.read(version)
         days = rules.datasets_days.get(manifest.dataset)
@@ -135,11 +128,11 @@ def _expired(found: Found, rules: Rules, now: float) -> Iterator[Removal]:
             at=int(now),
             manifest=manifest.document(),
         )
-        yield _version("expired version", found, tombstone)
+        yield from _version("expired version", found, tombstone, living)
 
 
 def _uncommitted(
-    found: Found, inner: set[str], seconds: float, alive: set[str], now: float
+    found: Found, inner: set[str], seconds: float, living: Living, now: float
 ) -> Iterator[Removal]:
     """Parts that no version names and no living run can still publish: all data sets may be in writing.
 
@@ -149,10 +142,11 @@ def _uncommitted(
     if not store.folder.is_local:
         return
     for generation in store.folder.names("_incoming"):
-        path = store.folder.local(f"_incoming/{generation}")
-        if generation.rpartition("-g")[0] not in alive and _age(path, now) >= seconds:
-            yield _tree("gathered parts of a dead run", path)
-    if any(f"date={key[-21:-17]}-{key[-17:-15]}-{key[-15:-13]}" in found.path for key in alive):
+        path, key = store.folder.local(f"_incoming/{generation}"), generation.rpartition("-g")[0]
+        if not living.has(key) and age(path, now) >= seconds:
+            yield _tree("gathered parts of a dead run", path, partial(living.has, key))
+    day = _day_of_path(found.path)
+    if day and living.has_day(day):
         return  # a run of that day may still publish, also after a long pause
     named = {part.path for version in _existing(store) for part in version.parts}
     tables = tables_of(store)
@@ -164,7 +158,8 @@ def _uncommitted(
             own = is_own_part(path, name, tables)
         except FileNotFoundError:
             continue
-        yield Removal("part of no version" if own else UNKNOWN, str(path), path.unlink if own else None)
+        kind, act = ("part of no version", path.unlink) if own else (UNKNOWN, None)
+        yield Removal(kind, str(path), act, lambda: day is not None and living.has_day(day))
 
 
 def _existing(store: DatasetStore) -> Iterator[Manifest]:
@@ -173,7 +168,10 @@ def _existing(store: DatasetStore) -> Iterator[Manifest]:
     yield from (tombstone.manifest_of() for tombstone in begun if tombstone.state == "begun")
 
 
-def _version(kind: str, found: Found, tombstone: Tombstone) -> Removal:
+def _version(kind: str, found: Found, tombstone: Tombstone, living: Living) -> Iterator[Removal]:
+    def in_use() -> bool:
+        return living.uses(found.store, tombstone.manifest_of().partition.get("date"))
+
     def remove() -> None:
         buried = found.store.bury(tombstone)
         folder, producer = found.store.folder, buried.manifest_of().producer.run
@@ -182,11 +180,12 @@ def _version(kind: str, found: Found, tombstone: Tombstone) -> Removal:
                 folder.remove(f"_logs/{name}")
         found.store.finish(buried)
 
-    return Removal(kind, f"{found.path} version {tombstone.version}", remove)
+    if not in_use():
+        yield Removal(kind, f"{found.path} version {tombstone.version}", remove, in_use)
 
 
-def _tree(kind: str, path: Path) -> Removal:
-    return Removal(kind, str(path), lambda: shutil.rmtree(path))
+def _tree(kind: str, path: Path, in_use: Callable[[], bool]) -> Removal:
+    return Removal(kind, str(path), lambda: shutil.rmtree(path), in_use)
 
 
 def _folders(path: Path) -> list[Path]:
@@ -199,19 +198,13 @@ def _changed(path: Path) -> float:
     return max(status.st_mtime, status.st_ctime)
 
 
-def _age(path: Path, now: float) -> float:
-    """Seconds since anything at or below `path` changed."""
-    newest = path.lstat().st_mtime
-    for child in path.rglob("*"):
-        try:
-            newest = max(newest, child.lstat().st_mtime)
-        except FileNotFoundError:
-            return 0.0  # somebody is at work there
-    return now - newest
-
-
 def _day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
         return None
+
+
+def _day_of_path(path: str) -> str | None:
+    days = [piece[5:] for piece in path.split("/") if piece.startswith("date=") and _day(piece[5:])]
+    return days[-1] if days else None

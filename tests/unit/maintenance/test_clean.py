@@ -100,7 +100,7 @@ def test_nothing_of_a_living_run_is_touched(site: Site, how: str) -> None:
         own = ProcessRecord.of(os.getpid())
         (run.folder / "g1" / PROCESS).write_text(own.model_dump_json())
         age(run.folder, 100)
-    assert kinds(site) == ["Airflow logs"]
+    assert kinds(site) == []
 
 
 def test_sealed_data_stay_and_so_do_young_parts(site: Site) -> None:
@@ -186,6 +186,60 @@ def test_a_data_set_expires_by_its_day_with_its_logs_and_only_when_asked(site: S
     with pytest.raises(DataError, match="removed by its retention"):
         site.store(day=old).read(1)
     assert site.seal(day=old).version == 2
+
+
+@pytest.mark.parametrize("how", ["its day", "in place", "damaged records"])
+def test_versions_that_a_living_run_uses_do_not_expire(site: Site, how: str) -> None:
+    """It lives when the list is made, or came between list and removal."""
+    site.seal()
+    run = run_in(site.home)
+    store = site.store()
+    if how != "its day":
+        store = site.store(day=TODAY - timedelta(300))
+        site.seal(day=TODAY - timedelta(300))
+    age(site.home, 100)
+    listed = found(site, datasets_days={"sim-people": 30})
+    assert [one.kind for one in listed] == ["expired version"] * (1 if how == "its day" else 2)
+    run.save()
+    if how == "in place":
+        with run.records.recording("issue_ticket") as facts:
+            facts["in_place"] = {"sim-people": f"file://{store.folder}/"}
+    elif how == "damaged records":
+        put(run.folder / "records" / "issue_ticket.json")
+    age(run.folder, 0)
+    assert [one.remove() for one in listed] == [False] * len(listed)
+    assert store.versions() == [1]
+    assert found(site, datasets_days={"sim-people": 30}) == []
+    age(run.folder, 100)
+    assert len(found(site, datasets_days={"sim-people": 30})) == len(listed)
+
+
+def test_a_rest_of_an_expired_version_waits_for_the_run_that_uses_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.seal()
+    with monkeypatch.context() as patched:
+        patched.setattr(DatasetStore, "finish", lambda *_arguments: None)
+        clean(site, datasets_days={"sim-people": 30})
+    run_in(site.home).save()
+    age(site.home, 0.5)
+    assert kinds(site) == []
+
+
+def test_what_came_alive_after_the_list_was_made_stays(site: Site) -> None:
+    run = a_run(site)
+    site.seal()
+    put(site.store().folder.local(f"_incoming/{run.key}-g1/node-a/t/p"))
+    put(site.store().folder.local("t/part-00007-0123456789ab.csv"))
+    age(site.home, 100)
+    listed = found(site, records_days=90) + found(site)
+    assert {one.kind for one in listed} == {
+        "Airflow logs", "node leftovers", "opened result", "working folder of a job", "records and receipts",
+        "gathered parts of a dead run", "part of no version",
+    }  # fmt: skip
+    age(run.folder, 0)
+    assert not any(one.remove() for one in listed)
+    assert found(site) == []
 
 
 def test_an_expiry_that_was_cut_is_finished_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
