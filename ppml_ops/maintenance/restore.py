@@ -17,10 +17,10 @@ from ppml_ops.broker.state import audit_key
 from ppml_ops.errors import ConfigError, IntegrityError
 from ppml_ops.files import private_dir
 from ppml_ops.maintenance.archive import reading
-from ppml_ops.maintenance.backup import INVENTORY, KEPT, KEPT_FILES
+from ppml_ops.maintenance.backup import INVENTORY, KEPT, KEPT_FILES, STORAGE
 
 RESTORED = "restored"
-_ALLOWED = (*KEPT, *KEPT_FILES, "storage")
+_ALLOWED = (*KEPT, *KEPT_FILES, STORAGE)
 
 
 class Restored(NamedTuple):

@@ -10,11 +10,15 @@ import pytest
 
 from ppml_ops.broker.audit import verify_audit
 from ppml_ops.broker.state import BrokerState
+from ppml_ops.datasets.folder import Folder
 from ppml_ops.errors import ConfigError, IntegrityError
 from ppml_ops.keys.model import KeyRef
 from ppml_ops.lifecycle.run import load_run
-from ppml_ops.maintenance.archive import read_passphrase
+from ppml_ops.maintenance import backup as backup_module
+from ppml_ops.maintenance.archive import read_passphrase, reading
 from ppml_ops.maintenance.backup import back_up
+from ppml_ops.maintenance.catalogue import find_datasets
+from ppml_ops.maintenance.drill import drill, keys_in
 from ppml_ops.maintenance.restore import restore
 from tests.support.proof import run_in
 from tests.unit.broker.builders import World
@@ -98,6 +102,91 @@ def test_a_database_in_use_is_copied_whole(site: Site, tmp_path: Path) -> None:
     restore(tmp_path / "backup", tmp_path / "new", PASSPHRASE, now=2)
     with sqlite3.connect(tmp_path / "new" / "airflow" / "airflow.db") as database:
         assert database.execute("select x from t").fetchall() == [(1,)]
+
+
+def test_data_may_have_any_name_and_lie_on_another_disk(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    site.storage.symlink_to(tmp_path / "disk")
+    names = ("t/poetry.lock", "t/lock", "t/people.db", "t/x.db-wal", "t/endpoint.json", "t/.x.0123456789abcdef")
+    for name in names:
+        path = site.storage / "p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (site.home / "runs").mkdir()
+    (site.home / "runs" / "x.db").write_text("no database")
+    restore(saved(site, tmp_path / "backup", with_data=True), tmp_path / "new", PASSPHRASE, now=2)
+    assert tree(tmp_path / "new" / "storage" / "p") == {name: name.encode() for name in names}
+    assert (tmp_path / "new" / "runs" / "x.db").read_text() == "no database"
+
+
+@pytest.mark.parametrize("moment", ["storage/sim-people", "keys/"])
+def test_versions_sealed_meanwhile_open_with_the_backup(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """While the first file of a folder is copied, another version is sealed."""
+    site.seal()
+    site.keys.create(KeyRef.parse("local:sim-other"))
+    add, waiting = backup_module._add_file, True
+
+    def add_and_seal(tar: Any, home: Path, name: str) -> int | None:
+        nonlocal waiting
+        if waiting and name.startswith(moment):
+            waiting = False
+            site.seal(text="name\nBob\n")
+            site.seal("sim-other")
+        return add(tar, home, name)
+
+    monkeypatch.setattr(backup_module, "_add_file", add_and_seal)
+    home = tmp_path / "new"
+    restore(saved(site, tmp_path / "backup", with_data=True), home, PASSPHRASE, now=2)
+    assert not waiting
+    tried = list(drill(Folder(home / "storage"), keys_in(home)))
+    assert tried
+    assert [one for one in tried if one.why] == []
+    for found in find_datasets(Folder(home / "storage")):
+        for version in found.store.versions():
+            found.store.check_parts(found.store.read(version))
+
+
+def test_the_audit_log_goes_first_and_keys_go_last(site: Site, world: World, tmp_path: Path) -> None:
+    site.seal()
+    run_in(site.home).save()
+    with reading(saved(site, tmp_path / "backup", with_data=True), PASSPHRASE) as tar:
+        names = [member.name for member in tar][1:]
+    tops = list(dict.fromkeys(name.partition("/")[0] for name in names[1:]))
+    assert names[0] == "broker/audit.jsonl"
+    assert tops == ["runs", "storage", "keys", "broker"]
+
+
+@pytest.mark.parametrize("where", ["runs/r/record.json", "storage/people", "broker/folder", "profiles"])
+def test_links_are_not_left_out_in_silence(site: Site, tmp_path: Path, where: str) -> None:
+    site.seal()
+    link = site.home / where
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "not mounted")
+    with pytest.raises(ConfigError, match=f"can't save {link} "):
+        saved(site, tmp_path / "backup", with_data=True)
+    assert list(tmp_path.glob("*backup*")) == []
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_folders_that_can_not_be_read_are_named(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    site.seal()
+    walk, walks = backup_module._names, 0
+
+    def names(*arguments: Any) -> Any:
+        nonlocal walks
+        walks += 1
+        if walks == (1 if when == "before" else 2):
+            (site.home / "profiles").write_text("a file where a folder should be")
+        return walk(*arguments)
+
+    monkeypatch.setattr(backup_module, "_names", names)
+    with pytest.raises(ConfigError, match=r"profiles .Not a directory"):
+        saved(site, tmp_path / "backup")
+    assert list(tmp_path.glob("*backup*")) == []
 
 
 def test_runs_are_found_in_the_new_place(site: Site, tmp_path: Path) -> None:
