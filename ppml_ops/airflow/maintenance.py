@@ -5,10 +5,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.airflow.site import storage_in_use
 from ppml_ops.errors import IntegrityError
 from ppml_ops.maintenance.clean import removals
-from ppml_ops.maintenance.drill import drill, keys_at_hand
+from ppml_ops.maintenance.drill import drill_all, keys_at_hand
+from ppml_ops.maintenance.places import data_places, storages, storages_with_results
 from ppml_ops.maintenance.retention import read_rules
 from ppml_ops.settings import Settings
 
@@ -29,8 +30,8 @@ class Clean(_Maintenance):
         """See `ppml_ops.maintenance.clean`."""
         settings = Settings()
         dry = bool(context["params"].get("dry_run"))
-        storage = Folder(settings.storage or str(settings.home / "storage"))
-        found = list(removals(settings.home, storage, read_rules(settings.home), now=time.time()))
+        folders = storages(settings.home, storage_in_use())
+        found = list(removals(settings.home, folders, read_rules(settings.home), now=time.time()))
         gone = 0
         for one in found:
             removed = not dry and one.remove()
@@ -45,9 +46,9 @@ class KeyDrill(_Maintenance):
 
     def execute(self, context: Context) -> None:
         """See `ppml_ops.maintenance.drill`."""
-        settings = Settings()
-        storage = Folder(settings.storage or str(settings.home / "storage"))
-        tried = list(drill(storage, keys_at_hand(settings.home)))
+        home = Settings().home
+        folders, expected = data_places(home, storage_in_use()), storages_with_results(home)
+        tried = drill_all(home, folders, keys_at_hand(home), expected=expected)
         lost = [one for one in tried if one.why]
         for one in lost:
             self.log.error("%s version %d can't be opened: %s", one.path, one.version, one.why)

@@ -38,6 +38,11 @@ def storage_of(connections: Mapping[str, str]) -> str | None:
     return PpmlStorageHook(connections[STORAGE]).get_conn()
 
 
+def storage_in_use() -> str | None:
+    """Storage of a run that is opened now, by the connection or the setting; None for the default one."""
+    return storage_of(find_connections()) or Settings().storage
+
+
 def key_service_of(connections: Mapping[str, str]) -> str:
     """URI of the key service, by its connection or the setting."""
     settings = Settings()

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ppml_ops.cli.options import AsJson, console, home, plain, show_json
-from ppml_ops.datasets.folder import Folder
 from ppml_ops.maintenance.clean import removals
+from ppml_ops.maintenance.places import storages
 from ppml_ops.maintenance.retention import read_rules
 from ppml_ops.settings import Settings
 
@@ -18,8 +18,7 @@ def clean(
 ) -> None:
     """List, or with --yes remove, what the rules in retention.yaml let go."""
     state = home()
-    storage = Folder(Settings().storage or str(state / "storage"))
-    found = list(removals(state, storage, read_rules(state), now=time.time()))
+    found = list(removals(state, storages(state, Settings().storage), read_rules(state), now=time.time()))
     gone = [yes and one.remove() for one in found]
     if as_json:
         listed = zip(found, gone, strict=True)

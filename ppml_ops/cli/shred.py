@@ -14,6 +14,7 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir, write_private
 from ppml_ops.maintenance.destruction import Destruction, verify_destruction
+from ppml_ops.maintenance.places import data_places, is_below
 from ppml_ops.maintenance.shred import opened_copies, plan_shredding
 from ppml_ops.maintenance.shred import shred as destroy
 from ppml_ops.receipts.anchors import Anchors
@@ -29,7 +30,9 @@ def shred(
     """Destroy what every copy of a version's wrapped key needs, then its manifest and parts."""
     state = home()
     store = DatasetStore(Folder(dataset))
-    searched = [Folder(Settings().storage or str(state / "storage")), store.folder]
+    searched = data_places(state, Settings().storage)
+    if not any(is_below(str(store.folder), str(folder)) for folder in searched):
+        searched.append(store.folder)
     plan = plan_shredding(state, store, version, searched)
     name = f"{plan.manifests[0].dataset} version {', '.join(map(str, plan.versions))}"
     if not yes:

@@ -5,7 +5,7 @@ each thing is removed.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -45,12 +45,12 @@ class Removal(NamedTuple):
         return True
 
 
-def removals(home: Path, storage: Folder, rules: Rules, *, now: float) -> Iterator[Removal]:
+def removals(home: Path, storages: Sequence[Folder], rules: Rules, *, now: float) -> Iterator[Removal]:
     """Everything that `rules` let go, in the order in which it may be removed.
 
     Args:
         home: the state folder.
-        storage: the folder of all sealed data sets.
+        storages: folders of all sealed data sets, none inside another one.
         now: Unix seconds.
 
     Raises:
@@ -59,12 +59,13 @@ def removals(home: Path, storage: Folder, rules: Rules, *, now: float) -> Iterat
     living = Living(home, rules.leftovers_hours * _HOUR, now)
     yield from _of_runs(home, rules, living, now)
     yield from _of_airflow(home, rules, living, now)
-    everything = list(find_datasets(storage))
-    for found in everything:
-        yield from _unfinished(found, living)
-        yield from _expired(found, rules, living, now)
-        inner = below(found, everything)
-        yield from _uncommitted(found, inner, rules.leftovers_hours * _HOUR, living, now)
+    for storage in storages:
+        everything = list(find_datasets(storage))
+        for found in everything:
+            yield from _unfinished(found, living)
+            yield from _expired(found, rules, living, now)
+            inner = below(found, everything)
+            yield from _uncommitted(found, inner, rules.leftovers_hours * _HOUR, living, now)
 
 
 def _of_runs(home: Path, rules: Rules, living: Living, now: float) -> Iterator[Removal]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.errors import IntegrityError, PpmlError
+from ppml_ops.errors import ConfigError, IntegrityError, PpmlError
 from ppml_ops.keys.model import WrappedKey
 from ppml_ops.lifecycle.data_keys import unwrap_first
 from ppml_ops.maintenance.catalogue import find_datasets
+from ppml_ops.maintenance.places import is_below
 
 Unwrap = Callable[[Sequence[WrappedKey], str], bytes]
 
@@ -43,6 +44,36 @@ def drill(storage: Folder, unwrap: Unwrap) -> Iterator[Tried]:
             except PpmlError as error:
                 why = error.what
             yield Tried(found.path, manifest.dataset, version, keys, why)
+
+
+def drill_all(
+    home: Path, folders: Sequence[Folder], unwrap: Unwrap, *, expected: Sequence[Folder] = ()
+) -> list[Tried]:
+    """Try every version below all `folders`.
+
+    Args:
+        home: state folder, for its runs.
+        expected: folders that hold data sets unless something is wrong.
+
+    Raises:
+        ConfigError: there is no data set although there were runs, or none in an expected folder: a drill that
+            looks into the wrong place would say that all is well.
+    """
+    found = [str(one.store.folder) for folder in folders for one in find_datasets(folder)]
+    empty = [str(one) for one in expected if not any(is_below(path, str(one)) for path in found)]
+    if not found and any((home / "runs").glob("*/run.json")):
+        empty = empty or [str(folder) for folder in folders]
+    if empty:
+        raise ConfigError(
+            f"there is no sealed data set in {', '.join(empty)}, although there were runs",
+            next_step="make it reachable from here, or correct the setting or connection that names it",
+        )
+    alone = len(folders) == 1
+    return [
+        one if alone else one._replace(path=f"{folder}/{one.path}".rstrip("/"))
+        for folder in folders
+        for one in drill(folder, unwrap)
+    ]
 
 
 def keys_at_hand(home: Path) -> Unwrap:

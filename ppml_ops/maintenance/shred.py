@@ -33,13 +33,15 @@ class Plan(NamedTuple):
     """What shredding one version means: `manifests` are all versions under the same data key.
 
     `wraps` are all of that key's. `needed_by` lists, for each primary key version that would have to be
-    destroyed, versions of other data that it opens: while there are any, nothing is done.
+    destroyed, versions of other data that it opens: while there are any, nothing is done. The same holds for
+    `unsearchable`: searched folders without a file, when a primary key version would have to be destroyed.
     """
 
     store: DatasetStore
     manifests: tuple[Manifest, ...]
     wraps: tuple[WrappedKey, ...]
     needed_by: dict[str, list[str]]
+    unsearchable: tuple[str, ...] = ()
 
     @property
     def versions(self) -> list[int]:
@@ -74,7 +76,8 @@ def plan_shredding(home: Path, store: DatasetStore, version: int, searched: Sequ
                     if manifest.data_key_id != chosen.data_key_id:
                         needed.setdefault(key, []).append(f"{found.path or folder} version {number}")
     manifests = tuple(sorted(doomed, key=lambda manifest: manifest.version))
-    return Plan(store, manifests, tuple(wraps.values()), needed)
+    absent = tuple(str(folder) for folder in searched if not folder.files()) if whole else ()
+    return Plan(store, manifests, tuple(wraps.values()), needed, absent)
 
 
 def shred(
@@ -89,7 +92,8 @@ def shred(
         plaintext: opened copies that are known of, to be named in the record.
 
     Raises:
-        ConfigError: other data need a primary key that would have to be destroyed; nothing was done.
+        ConfigError: other data need a primary key that would have to be destroyed, or whether they do can't be
+            told; nothing was done.
         IntegrityError: a wrap still opens; the data are not shredded.
     """
     if plan.needed_by:
@@ -98,6 +102,13 @@ def shred(
             f"{key} can't be destroyed: it also opens {', '.join(users[:5])}"
             + (f" and {len(users) - 5} more" if len(users) > 5 else ""),
             next_step="move those to the key's newest version first: keys rotate, then data rewrap",
+            who="the data owner",
+        )
+    if plan.unsearchable:
+        raise ConfigError(
+            "a whole primary key would have to be destroyed, and whether other data need it can't be told: "
+            f"there is nothing in {', '.join(plan.unsearchable)}",
+            next_step="make it reachable; if another storage is in use, set PPML_OPS_STORAGE to that",
             who="the data owner",
         )
     for manifest in plan.manifests:

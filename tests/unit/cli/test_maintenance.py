@@ -1,10 +1,12 @@
 """Backup, restore, drill, shred and clean as their users meet them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.proof import run_in
 from tests.unit.cli.conftest import Cli
 
 
@@ -55,6 +57,37 @@ def test_drill_finds_a_lost_key_and_the_backup_that_has_it(
     assert "0 of 2 versions can be opened" in done.out
     assert ppml("keys", "drill", "--backup", tmp_path / "b", *option).code == 0
     assert ppml("keys", "drill", "--backup", tmp_path / "b").code == 78
+
+
+def test_storages_of_runs_are_drilled_and_cleaned_without_a_setting(
+    ppml: Cli, sealed: Path, tmp_path: Path
+) -> None:
+    """Their storage came from an Airflow connection, which the command line doesn't see."""
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "state" / "storage").rename(elsewhere)
+    run_in(tmp_path / "state").model_copy(update={"storage": str(elsewhere)}).save()
+    done = ppml("keys", "drill")
+    assert (done.code, done.out) == (0, "2 of 2 versions can be opened")
+    gathered = elsewhere / "people" / "_incoming" / "dead-20261120-0123456789ab-g1"
+    gathered.mkdir(parents=True)
+    os.utime(gathered, (0, 0))
+    assert str(gathered) in ppml("clean").out
+    elsewhere.rename(tmp_path / "unmounted")
+    for arguments in ((), (elsewhere,)):
+        done = ppml("keys", "drill", *arguments)
+        assert done.code == 78
+        assert "although there were runs" in done.err
+
+
+def test_shred_names_all_places_that_it_searched(ppml: Cli, sealed: Path, tmp_path: Path) -> None:
+    run = run_in(tmp_path / "state").model_copy(update={"storage": str(tmp_path / "elsewhere")}).save()
+    with run.records.recording("issue_ticket") as facts:
+        facts["in_place"] = {"people": str(tmp_path / "partner")}
+    done = ppml("data", "shred", sealed, "--version", "1", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["searched"] == [
+        str(tmp_path / name) for name in ("state/storage", "elsewhere", "partner")
+    ]
 
 
 def test_shred_asks_first_then_no_command_opens_the_version(ppml: Cli, sealed: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def age(folder: Path, days_old: float) -> None:
 
 
 def found(site: Site, **rules: Any) -> list[Removal]:
-    return list(removals(site.home, Folder(site.storage), Rules(**rules), now=NOW))
+    return list(removals(site.home, [Folder(site.storage)], Rules(**rules), now=NOW))
 
 
 def kinds(site: Site, **rules: Any) -> list[str]:
@@ -109,7 +109,7 @@ def test_sealed_data_stay_and_so_do_young_parts(site: Site) -> None:
     age(site.storage, 0.5)
     assert kinds(site) == []
     age(site.storage, 100)
-    assert list(removals(site.home, Folder(site.storage), Rules(), now=time.time())) == [], "by their ctime"
+    assert list(removals(site.home, [Folder(site.storage)], Rules(), now=time.time())) == [], "by their ctime"
     assert [one.path for one in found(site)] == [str(stranger)]
     clean(site)
     manifest = site.store().read(1)
