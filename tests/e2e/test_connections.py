@@ -14,7 +14,7 @@ from ppml_ops.lifecycle.run import find_run
 from ppml_ops.receipts.receipt import read_receipt, receipt_files
 from tests.e2e.conftest import Cli
 
-pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.airflow]
+pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.airflow, pytest.mark.long]
 
 Test = Callable[..., dict[str, Any]]
 

@@ -14,7 +14,7 @@ from ppml_ops.spark.jvm.build import compiler, find_java, spark_jars
 from tests.e2e.conftest import PROJECT, Cli
 from tests.support.people import AWKWARD, write_people
 
-pytestmark = [pytest.mark.e2e, pytest.mark.java]
+pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.long]
 
 EXAMPLE = PROJECT / "pipelines"
 

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Cli
 from tests.support.life_cycle import LifeCycle
 from tests.support.people import read_rows
 
-pytestmark = [pytest.mark.e2e, pytest.mark.java]
+pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.long]
 
 
 def test_a_result_opens_after_a_restore_and_not_after_shredding(

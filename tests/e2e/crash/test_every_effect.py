@@ -16,7 +16,7 @@ from ppml_ops.lifecycle.generations import generations
 from tests.support.crash import killed_before_effect
 from tests.support.life_cycle import STAGES, LifeCycle
 
-pytestmark = [pytest.mark.e2e, pytest.mark.java]
+pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.long]
 
 BEFORE_SUBMIT = STAGES[: STAGES.index("submit")]
 AFTER_SUBMIT = (*STAGES[STAGES.index("submit") + 1 :], "retire_ticket", "clean_up")

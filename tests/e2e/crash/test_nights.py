@@ -24,7 +24,7 @@ from ppml_ops.receipts.receipt import receipt_files
 from tests.e2e.conftest import PROJECT, Cli
 from tests.support.processes import BROKER, DRIVER, PLATFORM, SUPERVISOR, kill, running
 
-NIGHTS = int(os.environ.get("PPML_OPS_NIGHTS", "4"))
+NIGHTS = int(os.environ.get("PPML_OPS_NIGHTS", "3"))
 SEED = int(os.environ.get("PPML_OPS_SEED", "1"))
 FIRST = date(2022, 1, 1)
 ROWS = 60
