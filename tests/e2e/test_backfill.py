@@ -93,7 +93,8 @@ def test_a_night_without_input_is_named_and_made_up_for(home: Path, command: Cli
     good, missing = results(done)["days"]
     assert (good["day"], good["state"], good["proven"]) == (str(first), "success", True)
     assert (missing["state"], missing["good"]) == ("failed", False)
-    assert missing["reason"] == f"encrypt_upload@sim-people: there is no input at {tmp_path}/{second}/people.csv"
+    why = f"encrypt_upload@sim-people: there is no input at {tmp_path}/{second}/people.csv"
+    assert missing["reason"] == why
 
     write_people(tmp_path / str(second) / "people.csv", [("Eve", 30, "Developer")])
     done = command(*span(first, 2), *source, "--reprocess", "failed")

@@ -116,7 +116,8 @@ def test_days_that_have_a_run_are_listed_and_judged_by_it(
     outcomes = [outcome_of(tmp_path, "simple_query", day) for day in days]
     assert [one.day.state for one in outcomes] == ["skipped"] * 3
     assert [one.good for one in outcomes] == [True, False, True]
-    assert outcomes[1].reason.startswith("skipped: already exists; encrypt_upload@sim-people: there is no input")
+    why = "skipped: already exists; encrypt_upload@sim-people: there is no input"
+    assert outcomes[1].reason.startswith(why)
 
     _number, days = make(nights(first, 3, reprocess="failed")).finish()
     assert [day.state for day in days] == ["skipped", "success", "skipped"]
