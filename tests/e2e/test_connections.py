@@ -217,7 +217,9 @@ def test_a_run_uses_the_connections(home: Path, command: Cli, tmp_path: Path) ->
     }  # fmt: skip
     assert run.storage == f"{tmp_path}/storage"
     assert run.dataset("sim-simple-query").versions() == [1]
-    assert run.records.facts("encrypt_upload")["key"].startswith("broker:"), "not the setting's local:"
+    assert run.records.facts("encrypt_upload", "sim-people")["key"].startswith("broker:"), (
+        "not the setting's local:"
+    )
     assert str(ca) in (run.folder / "g1" / "agent.json").read_text()
     receipt = read_receipt(receipt_files(run.folder)[-1])
     assert receipt.proven

@@ -1,5 +1,6 @@
 """An installation is lost and comes back from its backup: result, keys, receipts, and new runs."""
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -15,17 +16,30 @@ from tests.support.people import read_rows
 pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.long]
 
 
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Path]:
+    """A state folder of its own: other tests destroy keys, which the drill would find."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    try:
+        ensure_services(folder)
+        yield folder
+    finally:
+        stop_services(folder)
+
+
 def test_a_result_opens_after_a_restore_and_not_after_shredding(
-    home: Path, day: date, command: Cli, tmp_path: Path
+    alone: Path, day: date, command: Cli, tmp_path: Path
 ) -> None:
-    life = LifeCycle(home, day, name="backed up")
+    life = LifeCycle(alone, day, name="backed up")
     assert life.finish().proven
     rows = life.result_rows()
     passphrase = tmp_path / "passphrase"
     passphrase.touch(0o600)
     passphrase.write_text("correct horse battery staple\n")
     options = ("--passphrase-file", str(passphrase))
-    done = command("backup", str(tmp_path / "backup"), *options, "--with-data")
+    at = {"PPML_OPS_HOME": str(alone)}
+    done = command("backup", str(tmp_path / "backup"), *options, "--with-data", **at)
     assert done.returncode == 0, done.stderr
 
     new = tmp_path / "restored"

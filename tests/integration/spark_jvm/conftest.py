@@ -1,6 +1,7 @@
 """One Spark session for the tests of file system and commit protocol; its JVM has one key ring for all."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,7 +130,8 @@ def spark(world: World, jar: Path) -> Iterator[Any]:
     if SparkContext._gateway is not None:
         pytest.fail("another test module left a JVM behind; it has no key ring of ours")
     patch = pytest.MonkeyPatch()
-    for name, value in world.environment().items():
+    workers = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    for name, value in (world.environment() | workers).items():
         patch.setenv(name, value)
     events = world.root / "events"
     events.mkdir()
