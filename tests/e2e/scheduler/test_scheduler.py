@@ -66,7 +66,7 @@ def newest(ui: Ui, run_id: str) -> Any:
 def test_the_form_offers_the_parameters_and_refuses_what_does_not_fit(ui: Ui) -> None:
     params = ui.rest.call("GET", f"/api/v2/dags/{DAG}/details")["params"]
     assert set(params) == {
-        "rows", "seed", "input_url", "min_age", "max_age", "job", "partitions", "profile", "date",
+        "rows", "seed", "input_url", "input_key", "export_key", "min_age", "max_age", "job", "partitions", "profile", "date",
     }  # fmt: skip
     for conf in ({"rows": -1}, {"profile": "moon"}, {"date": "soon"}):
         ui.rest.trigger(DAG, conf, expect=400)
@@ -86,7 +86,8 @@ def test_two_runs_of_one_date_at_once(ui: Ui) -> None:
     runs = [trigger(ui, "2022-01-02", seed=1), trigger(ui, "2022-01-02", seed=1)]
     assert [ui.rest.ended(DAG, run_id) for run_id in runs] == ["success", "success"]
     first, second = (ui.run(DAG, run_id) for run_id in runs)
-    assert sorted(run.records.facts("merge")["version"] for run in (first, second)) == [1, 2]
+    versions = [run.records.facts("merge")["versions"]["sim-simple-query"] for run in (first, second)]
+    assert sorted(versions) == [1, 2]
     assert first.dataset("sim-people").versions() == [1], "the same input is sealed once"
     assert all(newest(ui, run_id).proven for run_id in runs)
 
