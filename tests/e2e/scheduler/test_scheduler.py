@@ -66,7 +66,8 @@ def newest(ui: Ui, run_id: str) -> Any:
 def test_the_form_offers_the_parameters_and_refuses_what_does_not_fit(ui: Ui) -> None:
     params = ui.rest.call("GET", f"/api/v2/dags/{DAG}/details")["params"]
     assert set(params) == {
-        "rows", "seed", "input_url", "input_key", "export_key", "min_age", "max_age", "job", "partitions", "profile", "date",
+        "rows", "seed", "input_url", "input_key", "export_key",
+        "min_age", "max_age", "job", "partitions", "profile", "date",
     }  # fmt: skip
     for conf in ({"rows": -1}, {"profile": "moon"}, {"date": "soon"}):
         ui.rest.trigger(DAG, conf, expect=400)
