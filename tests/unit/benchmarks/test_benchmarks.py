@@ -29,13 +29,13 @@ def test_sealing_at_a_tiny_size() -> None:
 def test_original_at_a_tiny_size() -> None:
     (table,) = original.run(Options(rows=300)).tables
     assert len(table.rows) == 7
-    assert all(float(row[1]) > 0 for row in table.rows)
+    assert all(float(row[1]) >= 0 for row in table.rows), "short steps take no time that shows"
 
 
 def test_release_from_services_of_its_own() -> None:
     report = release.run(Options(rounds=1))
     assert len(report.tables[0].rows) == 3
-    assert all(float(row[1]) > 0 for row in report.tables[0].rows)
+    assert all(float(row[1]) >= 0 for row in report.tables[0].rows)
 
 
 def test_machine_facts_name_the_load() -> None:
