@@ -28,7 +28,8 @@ def test_a_run_in_an_airflow_of_ones_own_is_proven(site: Site) -> None:
     assert "Zones not isolated" in page
     (folder,) = (site.base / "home/ppml/runs").glob("simple-query-20230501-*")
     receipt = receipt_of(site, folder.name)
-    assert (receipt["proven"], receipt["zones_isolated"]) == (True, False)
+    assert receipt["standing"] == "PROVEN"
+    assert receipt["receipt"]["zones_isolated"] is False
 
 
 def test_the_jar_lies_where_the_user_may_write(site: Site) -> None:
@@ -71,8 +72,13 @@ def test_a_headless_run_needs_no_checkout(site: Site) -> None:
 def test_after_uninstalling_the_airflow_works_without_us(site: Site) -> None:
     site.stop()
     assert site.command("ppml-ops", "services", "stop").returncode == 0
-    for path in (site.base / "home/dags/simple_query.py", site.base / "home/plugins/ppml_ops_plugin.py"):
-        path.unlink()
+    for name in (
+        "dags/simple_query.py",
+        "dags/workloads.py",
+        "dags/maintenance.py",
+        "plugins/ppml_ops_plugin.py",
+    ):
+        (site.base / "home" / name).unlink()
     uv = str(PROJECT / ".venv/bin/uv")
     subprocess.run(
         [uv, "pip", "uninstall", "-q", "--python", site.venv / "bin/python", "ppml-ops", "ppml-sim"], check=True
