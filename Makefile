@@ -5,6 +5,8 @@ ROWS ?= 100000
 PYTEST_ARGS ?=
 export FUZZ_SECONDS ?= 60
 BIN := .venv/bin
+LONG := tests/e2e/crash tests/e2e/own_airflow tests/e2e/scheduler tests/e2e/test_backfill.py \
+	tests/e2e/test_connections.py tests/e2e/test_own_pipelines.py tests/e2e/test_restore.py tests/e2e/test_ui_killed.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format fuzz bench lock clean
@@ -20,9 +22,8 @@ test: ## set up and run the tests but the long ones (PYTEST_ARGS="-k manifest")
 	@scripts/setup dev
 	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
 
-test-all: ## set up and run all tests
-	@scripts/setup dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test-all: test ## set up and run all tests; each long suite on an installation of its own
+	set -e; for suite in $(LONG); do $(BIN)/python -m pytest -m long $$suite $(PYTEST_ARGS); done
 
 lint: ## formatting, lint, types, layers, dependencies
 	@scripts/setup dev
