@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 export FUZZ_SECONDS ?= 60
 BIN := .venv/bin
 LONG := tests/e2e/crash tests/e2e/own_airflow tests/e2e/scheduler tests/e2e/test_backfill.py \
-	tests/e2e/test_connections.py tests/e2e/test_own_pipelines.py tests/e2e/test_restore.py tests/e2e/test_ui_killed.py
+	tests/e2e/test_connections.py tests/e2e/test_original.py tests/e2e/test_own_pipelines.py tests/e2e/test_restore.py tests/e2e/test_ui_killed.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format fuzz bench lock clean

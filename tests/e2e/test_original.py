@@ -15,7 +15,7 @@ from tests.support.bigdl import FIXTURES, KEY_FILES, SETS, read_folder
 from tests.support.life_cycle import LifeCycle
 from tests.support.people import answer, read_rows
 
-pytestmark = [pytest.mark.e2e, pytest.mark.java]
+pytestmark = [pytest.mark.e2e, pytest.mark.java, pytest.mark.long]
 
 MULTI = FIXTURES / "data" / "csv_cbc_multi"
 KEY = f"simple:{KEY_FILES['simple']}"
