@@ -1,6 +1,6 @@
 """A data set of BigDL PPML, whichever of its formats it has: look, open, verify, or hand out as streams."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,12 +18,12 @@ from ppml_ops.datasets.pme.survey import SUFFIX as PARQUET
 from ppml_ops.datasets.pme.survey import PmePart, PmeSurvey, is_encrypted_parquet, survey_pme
 from ppml_ops.datasets.seal import Stream
 from ppml_ops.datasets.store import MANIFESTS
+from ppml_ops.datasets.threads import Progress
 from ppml_ops.errors import DataError
 from ppml_ops.keys.original import OriginalKeys
 
 Format = Literal["sealed", "bigdl", "pme"]
 Original = Survey | PmeSurvey
-Progress = Callable[[int], None]
 Pieces = Iterator[bytes | memoryview]
 
 

@@ -2,9 +2,7 @@
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,11 +12,8 @@ from ppml_ops.crypto.sealed import SealedWriter
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Part, build_manifest
 from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.datasets.threads import Progress, for_each_file, one_at_a_time
 from ppml_ops.errors import DataError
-
-#: Files sealed at a time; each uses two threads of its own when it is large.
-FILES_AT_A_TIME = 2
-Progress = Callable[[int], None]
 
 
 class Source(NamedTuple):
@@ -93,24 +88,19 @@ def seal_sources(
     """
     names = [f"{table}/part-{n:05d}-{_mark(head.data_key_id)}{s.suffix}" for n, s in enumerate(sources)]
     written: list[str] = []
-    lock = threading.Lock()
-
-    def locked(done: int) -> None:
-        with lock:
-            progress(done)
+    shared = one_at_a_time(progress)
 
     def work(source: Source | Stream, name: str) -> Part:
         if isinstance(source, Stream):
-            sealed = _seal_stream(source, store.folder, name, data_key, head.dataset.encode(), locked)
+            sealed = _seal_stream(source, store.folder, name, data_key, head.dataset.encode(), shared)
         else:
-            sealed = _seal_one(source, store.folder, name, data_key, head.dataset.encode(), locked)
+            sealed = _seal_one(source, store.folder, name, data_key, head.dataset.encode(), shared)
         written.append(name)
         return Part(path=name, length=sealed.length, header=sealed.header.hex())
 
     manifest: Manifest | None = None
     try:
-        with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
-            parts = list(pool.map(work, sources, names))
+        parts = for_each_file(work, sources, names)
         manifest = build_manifest(head, version, parts, data_key)
         store.check_parts(manifest)
         store.publish(manifest)

@@ -5,16 +5,15 @@ All three check what arrives and may be run again after a crash at any point.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ppml_ops.crypto.layout import HEADER
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest, Part, parse_manifest
 from ppml_ops.datasets.store import MANIFESTS, DatasetStore, raise_problems
+from ppml_ops.datasets.threads import Progress
 from ppml_ops.errors import IntegrityError
-
-Progress = Callable[[int], None]
 
 
 class Checksum(NamedTuple):

@@ -1,8 +1,7 @@
 """Open and verify a version of a sealed data set with its data key."""
 
 import io
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -10,11 +9,10 @@ from typing import BinaryIO, cast
 from ppml_ops.crypto.parallel import SealedFile, open_file
 from ppml_ops.crypto.sealed import SealedReader
 from ppml_ops.datasets.manifest import Manifest, Part
+from ppml_ops.datasets.new_folder import refuse_existing, whole_folder
 from ppml_ops.datasets.store import DatasetStore, raise_problems
-from ppml_ops.errors import ConfigError
-from ppml_ops.files import private_dir
+from ppml_ops.datasets.threads import Progress
 
-Progress = Callable[[int], None]
 _CHUNK = 1 << 20
 
 
@@ -56,13 +54,9 @@ def open_version(
         ConfigError: `target` exists.
         IntegrityError: a part, or the manifest, is not what was published.
     """
-    if target.exists():
-        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    refuse_existing(target)
     check_version(store, manifest, data_key)
-    hidden = target.with_name(f".{target.name}.opening")
-    shutil.rmtree(hidden, ignore_errors=True)
-    private_dir(hidden)
-    try:
+    with whole_folder(target, "opening") as hidden:
         for part in manifest.parts:
             path = hidden / part.path
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -74,10 +68,6 @@ def open_version(
                 with open_part(store, manifest, part, data_key) as source, path.open("xb") as sink:
                     path.chmod(0o600)
                     _copy(source, cast(BinaryIO, sink), progress)
-        hidden.rename(target)
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
     return [target / part.path for part in manifest.parts]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
+from ppml_ops.datasets.new_folder import whole_folder
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import DataError, IntegrityError
@@ -53,18 +54,15 @@ def decrypt(
     merged = run.records.facts("merge")
     promised = written_by(owners_ticket(run, recall(run, "ticket", "issue_ticket")))
     target = private_dir(run.plaintext) / "result"
-    hidden = target.with_name(".result.opening")
-    for left in (target, hidden):  # of an earlier try; results can be opened again at any time
-        shutil.rmtree(left, ignore_errors=True)
-    private_dir(hidden)
-    for one in promised:
-        _open(run, one, merged, hidden / one.dataset, progress)
+    shutil.rmtree(target, ignore_errors=True)  # of an earlier try; results can be opened again at any time
     if len(promised) == 1:
-        (hidden / promised[0].dataset).rename(target)
-        hidden.rmdir()
+        _open(run, promised[0], merged, target, progress)
+        folders = {promised[0].dataset: target}
     else:
-        hidden.rename(target)
-    folders = {one.dataset: target if len(promised) == 1 else target / one.dataset for one in promised}
+        with whole_folder(target, "opening") as hidden:
+            for one in promised:
+                _open(run, one, merged, hidden / one.dataset, progress)
+        folders = {one.dataset: target / one.dataset for one in promised}
     opened = _compare(run, folders, target, expected)
     facts.update(
         ticket=merged["ticket"],

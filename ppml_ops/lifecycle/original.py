@@ -15,6 +15,7 @@ from ppml_ops.canonical import sha256_hex
 from ppml_ops.datasets.bigdl.surroundings import META
 from ppml_ops.datasets.bigdl.writing import write_folder
 from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.new_folder import whole_folder
 from ppml_ops.datasets.original import Original, is_original, look, streams, verify_original
 from ppml_ops.datasets.pme.writing import write_pme
 from ppml_ops.datasets.seal import Source, Stream
@@ -113,12 +114,10 @@ def export_result(run: Run, key: str, progress: Callable[[int], None] = lambda _
         DataError: a folder holds files of several formats, or of one that BigDL PPML doesn't have.
     """
     keys = keys_of_run(run, key)
-    target, hidden = run.plaintext / EXPORT, run.plaintext / EXPORT_HIDDEN
-    for left in (target, hidden):
-        shutil.rmtree(left, ignore_errors=True)
-    hidden.mkdir(mode=0o700)
+    target = run.plaintext / EXPORT
+    shutil.rmtree(target, ignore_errors=True)
     parts = 0
-    try:
+    with whole_folder(target, "writing") as hidden:
         for folder, sources in _tables(run.plaintext / "result"):
             place = hidden / folder
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +125,6 @@ def export_result(run: Run, key: str, progress: Callable[[int], None] = lambda _
             parts += len(write(sources, keys, place, progress))
         if not parts:
             _LOG.warning("The result has no files, so there is nothing to write for BigDL PPML")
-        hidden.rename(target)
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
     return {"parts": parts, "key": key, "format": "bigdl"}
 
 

@@ -1,10 +1,7 @@
 """Open and verify the parts of a folder of BigDL PPML; nothing appears before every tag was checked."""
 
 import io
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -15,12 +12,10 @@ from ppml_ops.datasets.bigdl.checksums import CheckedSource
 from ppml_ops.datasets.bigdl.parts import OriginalPart, damaged, named
 from ppml_ops.datasets.bigdl.surroundings import refuse_doubts
 from ppml_ops.datasets.bigdl.survey import Survey
-from ppml_ops.errors import ConfigError, PpmlError
-from ppml_ops.files import private_dir
+from ppml_ops.datasets.new_folder import new_folder, refuse_existing
+from ppml_ops.datasets.threads import Progress, for_each_file, one_at_a_time
+from ppml_ops.errors import PpmlError
 from ppml_ops.keys.original import OriginalKeys
-
-FILES_AT_A_TIME = 2
-Progress = Callable[[int], None]
 
 
 def plaintext(found: Survey, part: OriginalPart, keys: OriginalKeys) -> Iterator[memoryview]:
@@ -100,44 +95,21 @@ def open_folder(
         ConfigError: `target` exists or can't be written.
         IntegrityError: as `plaintext` and `check_keys`; nothing stays behind.
     """
-    if target.exists():
-        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    refuse_existing(target)
     check_keys(found, keys)
-    hidden = target.with_name(f".{target.name}.opening")
-    lock = threading.Lock()
+    shared = one_at_a_time(progress)
+    with new_folder(target, "opening") as hidden:
 
-    def locked(done: int) -> None:
-        with lock:
-            progress(done)
+        def work(part: OriginalPart) -> Path:
+            path = hidden / part.plain_name
+            with path.open("xb", buffering=0) as sink:
+                path.chmod(0o600)
+                for piece in plaintext(found, part, keys):
+                    _write_all(sink, piece)
+                    shared(len(piece))
+            return target / part.plain_name
 
-    def work(part: OriginalPart) -> Path:
-        path = hidden / part.plain_name
-        with path.open("xb", buffering=0) as sink:
-            path.chmod(0o600)
-            for piece in plaintext(found, part, keys):
-                _write_all(sink, piece)
-                locked(len(piece))
-        return target / part.plain_name
-
-    try:
-        shutil.rmtree(hidden, ignore_errors=True)
-        private_dir(hidden)
-        pool = ThreadPoolExecutor(FILES_AT_A_TIME)
-        try:
-            paths = list(pool.map(work, found.parts))
-        finally:
-            pool.shutdown(cancel_futures=True)  # the first failure ends it all
-        hidden.rename(target)
-        return paths
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise ConfigError(
-            f"can't open into {target}: {error.filename or 'a file'}: {error.strerror or error}",
-            next_step="check the path, its rights and the free space",
-        ) from None
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
+        return for_each_file(work, found.parts)
 
 
 def _write_all(sink: io.FileIO, piece: memoryview) -> None:

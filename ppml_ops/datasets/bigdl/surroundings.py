@@ -1,12 +1,14 @@
 """What Spark and Hadoop leave around the parts of a folder, whatever format these have."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
-from ppml_ops.crypto.bigdl.meta import MAX_BYTES, parse_meta
+from ppml_ops.crypto.bigdl.meta import MAX_BYTES, encode_meta, parse_meta
 from ppml_ops.datasets.bigdl.parts import damaged, shown
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.errors import DataError
+from ppml_ops.keys.original import OriginalDataKey
 
 META: Final = ".meta"
 SUCCESS: Final = "_SUCCESS"
@@ -22,6 +24,12 @@ class Surroundings(NamedTuple):
     checksums: frozenset[str]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def finish_folder(folder: Path, key: OriginalDataKey) -> None:
+    """Put beside the parts what the original's readers look for: `_SUCCESS` and the wrapped data key."""
+    (folder / SUCCESS).touch()
+    (folder / META).write_bytes(encode_meta(key.wrapped))
 
 
 def surroundings(folder: Folder, suffix: str) -> Surroundings:

@@ -1,24 +1,19 @@
 """Write plaintext files as a folder that BigDL PPML reads: parts, `_SUCCESS`, `.meta`, all or nothing."""
 
-import shutil
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ppml_ops.crypto.bigdl.container import CHUNK, CbcWriter
-from ppml_ops.crypto.bigdl.meta import encode_meta
 from ppml_ops.datasets.bigdl.cuts import Piece, pieces
-from ppml_ops.datasets.bigdl.surroundings import META, SUCCESS
+from ppml_ops.datasets.bigdl.surroundings import finish_folder
+from ppml_ops.datasets.new_folder import new_folder, refuse_existing
 from ppml_ops.datasets.seal import Source
-from ppml_ops.errors import ConfigError, DataError
-from ppml_ops.files import private_dir
+from ppml_ops.datasets.threads import Progress, for_each_file, one_at_a_time
+from ppml_ops.errors import DataError
 from ppml_ops.keys.original import OriginalDataKey, OriginalKeys
 
-FILES_AT_A_TIME = 2
 _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".txt": "txt", ".log": "txt"}
-Progress = Callable[[int], None]
 
 
 def write_folder(
@@ -33,47 +28,24 @@ def write_folder(
         ConfigError: `target` exists or can't be written.
         DataError: sources of several formats, or a source changed while it was read.
     """
-    if target.exists():
-        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    refuse_existing(target)
     form = _form(sources)
     write, key = uuid.uuid4(), keys.new()
-    hidden = target.with_name(f".{target.name}.writing")
     planned = [
         (source, piece)
         for source in sources
         for piece in pieces(source.length, form, lambda one=source: one.folder.chunks(one.name))  # type: ignore[misc]
     ]
     names = [f"part-{number:05d}-{write}-c000.{form}.cbc" for number in range(len(planned))]
-    lock = threading.Lock()
+    shared = one_at_a_time(progress)
+    with new_folder(target, "writing") as hidden:
 
-    def locked(done: int) -> None:
-        with lock:
-            progress(done)
+        def work(one: tuple[Source, Piece], name: str) -> None:
+            _write_part(*one, hidden / name, key, shared)
 
-    def work(one: tuple[Source, Piece], name: str) -> None:
-        _write_part(*one, hidden / name, key, locked)
-
-    try:
-        shutil.rmtree(hidden, ignore_errors=True)
-        private_dir(hidden)
-        pool = ThreadPoolExecutor(FILES_AT_A_TIME)
-        try:
-            list(pool.map(work, planned, names))
-        finally:
-            pool.shutdown(cancel_futures=True)
-        (hidden / SUCCESS).touch()
-        (hidden / META).write_bytes(encode_meta(key.wrapped))
-        hidden.rename(target)
-        return names
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise ConfigError(
-            f"can't write {target}: {error.filename or 'a file'}: {error.strerror or error}",
-            next_step="check the path, its rights and the free space",
-        ) from None
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
+        for_each_file(work, planned, names)
+        finish_folder(hidden, key)
+    return names
 
 
 def _form(sources: Sequence[Source]) -> str:

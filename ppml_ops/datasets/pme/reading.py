@@ -1,7 +1,6 @@
 """Read encrypted Parquet in batches of rows; open it into plain Parquet, verify it."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ppml_ops.datasets.bigdl.checksums import CheckedSource
 from ppml_ops.datasets.bigdl.parts import damaged, named
 from ppml_ops.datasets.bigdl.surroundings import refuse_doubts
+from ppml_ops.datasets.new_folder import new_folder, refuse_existing
 from ppml_ops.datasets.pme.keys import crypto_factory
 from ppml_ops.datasets.pme.survey import PmePart, PmeSurvey
-from ppml_ops.errors import ConfigError, IntegrityError, PpmlError
-from ppml_ops.files import private_dir
+from ppml_ops.datasets.threads import Progress
+from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.keys.original import OriginalKeys
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ BATCH_ROWS = 1 << 16
 #: Thrift of a footer that is not ours to trust before it has authenticated.
 _MAX_THRIFT = 64 << 20
 _CHUNK = 1 << 20
-Progress = Callable[[int], None]
 
 
 class Table:
@@ -129,27 +128,13 @@ def open_pme(
         ConfigError: `target` exists or can't be written, or pyarrow is not installed.
         IntegrityError: as `table`; nothing stays behind.
     """
-    if target.exists():
-        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
-    hidden = target.with_name(f".{target.name}.opening")
-    try:
-        shutil.rmtree(hidden, ignore_errors=True)
-        private_dir(hidden)
+    refuse_existing(target)
+    with new_folder(target, "opening") as hidden:
         for part in found.parts:
             with table(found, part, keys) as rows:
                 _write_plain(rows, hidden / part.plain_name)
             progress(part.length)
-        hidden.rename(target)
-        return [target / part.plain_name for part in found.parts]
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise ConfigError(
-            f"can't open into {target}: {error.filename or 'a file'}: {error.strerror or error}",
-            next_step="check the path, its rights and the free space",
-        ) from None
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
+    return [target / part.plain_name for part in found.parts]
 
 
 def _write_plain(rows: Table, path: Path) -> None:

@@ -1,25 +1,23 @@
 """Write CSV or Parquet as a folder of Parquet that BigDL PPML reads: `AES_GCM_V1`, every column encrypted."""
 
-import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppml_ops.crypto.bigdl.meta import encode_meta
-from ppml_ops.datasets.bigdl.surroundings import META, SUCCESS
+from ppml_ops.datasets.bigdl.surroundings import finish_folder
+from ppml_ops.datasets.new_folder import new_folder, refuse_existing
 from ppml_ops.datasets.pme.convert import csv_batches
 from ppml_ops.datasets.pme.keys import COLUMN_KEY, FOOTER_KEY, crypto_factory
 from ppml_ops.datasets.seal import Source
-from ppml_ops.errors import ConfigError, DataError
-from ppml_ops.files import private_dir
+from ppml_ops.datasets.threads import Progress
+from ppml_ops.errors import DataError
 from ppml_ops.keys.original import OriginalKeys
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 1 << 16
-Progress = Callable[[int], None]
 
 
 def write_pme(
@@ -34,31 +32,16 @@ def write_pme(
         ConfigError: `target` exists or can't be written, or pyarrow is not installed.
         DataError: a source is neither CSV nor Parquet, or not readable as such.
     """
-    if target.exists():
-        raise ConfigError(f"{target} exists", next_step="name a new folder, or remove this one")
+    refuse_existing(target)
     key, write = keys.new(), uuid.uuid4()
     factory = crypto_factory(key.text)
-    hidden = target.with_name(f".{target.name}.writing")
     names = [f"part-{number:05d}-{write}-c000.snappy.parquet" for number in range(len(sources))]
-    try:
-        shutil.rmtree(hidden, ignore_errors=True)
-        private_dir(hidden)
+    with new_folder(target, "writing") as hidden:
         for source, name in zip(sources, names, strict=True):
             _write_part(source, factory, hidden / name)
             progress(source.length)
-        (hidden / SUCCESS).touch()
-        (hidden / META).write_bytes(encode_meta(key.wrapped))
-        hidden.rename(target)
-        return names
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise ConfigError(
-            f"can't write {target}: {error.filename or 'a file'}: {error.strerror or error}",
-            next_step="check the path, its rights and the free space",
-        ) from None
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
+        finish_folder(hidden, key)
+    return names
 
 
 def _write_part(source: Source, factory: Any, path: Path) -> None:
