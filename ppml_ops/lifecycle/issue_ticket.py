@@ -36,7 +36,7 @@ from ppml_ops.lifecycle.tickets import (
     ticket_path,
 )
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.job import CodeBundle, JobDataset, Resources, SparkJob, not_a_job
+from ppml_ops.spark.job import CodeBundle, JobDataset, SparkJob, not_a_job
 
 #: Longer than the time limit of any profile's job, so that a slow one can still replace an executor.
 LIFETIME_SECONDS = 26 * 3600
@@ -80,7 +80,7 @@ def build_job(
                 *(JobDataset(dataset=dataset, mode="write", partition=day) for dataset in writes),
             ),
             conf=dict(conf),
-            resources=Resources(cores=int(run.profile.master.removeprefix("local[").removesuffix("]"))),
+            resources=run.profile.resources,
             profile=run.profile.name,
         )
     except ValidationError as error:

@@ -64,6 +64,13 @@ class Resources(_Model):
 
     driver_memory: str = Field("1g", pattern="^[1-9][0-9]{0,5}[mg]$", description="Java heap of the driver.")
     cores: int = Field(2, ge=1, le=256, description="Cores of one executor; in local mode, threads.")
+    executor_memory: str = Field(
+        "1g", pattern="^[1-9][0-9]{0,5}[mg]$", description="Java heap of one executor; not in local mode."
+    )
+    executors: int = Field(2, ge=1, le=1000, description="How many executors; not in local mode.")
+    max_executors: int | None = Field(
+        None, ge=1, le=1000, description="Let their number grow up to this with the work (dynamic allocation)."
+    )
 
 
 class SparkJob(_Model):

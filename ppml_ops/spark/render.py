@@ -59,7 +59,7 @@ def _escaped(value: str) -> str:
 
 
 def _master(job: SparkJob, profile: Profile) -> str:
-    most = int(profile.master.removeprefix("local[").removesuffix("]"))
+    most = profile.resources.cores
     return f"local[{min(job.resources.cores, most)}]"
 
 

@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ppml_ops.errors import ConfigError
+from ppml_ops.spark.job import Resources
+from ppml_ops.spark.k8s.platform import KubernetesPlatform
 
 MAX_PROFILE_BYTES = 64 * 1024
 
@@ -27,19 +29,27 @@ class Profile(BaseModel):
         pattern="^[a-z0-9][a-z0-9-]{0,39}$", description="Name of the profile, as the file's name."
     )
     title: str = Field(min_length=1, max_length=200, description="One line for people.")
-    launcher: Literal["local"] = Field(description="Who starts the job: `local` = a process tree on this host.")
+    launcher: Literal["local", "kubernetes"] = Field(
+        description="Where the job runs: `local` = a process tree on this host, `kubernetes` = pods."
+    )
     tee: Literal["tdx", "none"] = Field(
         description="Kind of evidence. `none` gives the verdict UNATTESTED; a data set's policy must name it."
     )
     device: Literal["socket", "tsm", "none"] = Field(
         description="Where quotes come from: a simulated platform's socket, the kernel's configfs-tsm, nowhere."
     )
-    master: str = Field(
+    master: str | None = Field(
+        None,
         pattern=r"^local\[[1-9][0-9]{0,2}\]$",
-        description="Spark master; the number is the most threads a job may have.",
+        description="With `launcher: local`: Spark master; the number is the most threads a job may have.",
     )
     nodes: tuple[NodeName, ...] = Field(
-        min_length=1, max_length=64, description="Nodes whose folders hold the sealed parts."
+        (),
+        max_length=64,
+        description="With `launcher: local`: nodes whose folders hold the sealed parts. A cluster is asked.",
+    )
+    kubernetes: KubernetesPlatform | None = Field(
+        None, description="With `launcher: kubernetes`: where in the cluster, and how much of it."
     )
     time_limit: int = Field(
         86_400,
@@ -57,7 +67,29 @@ class Profile(BaseModel):
             raise ValueError("`tee: none` and `device: none` belong together")
         if len(set(self.nodes)) != len(self.nodes):
             raise ValueError("a node is named twice")
+        local, kubernetes = self.master is not None and bool(self.nodes), self.kubernetes is not None
+        if self.launcher == "local" and (kubernetes or not local):
+            raise ValueError("`launcher: local` needs `master` and `nodes`, and has no `kubernetes`")
+        if self.launcher == "kubernetes" and (self.master or self.nodes or not kubernetes):
+            raise ValueError("`launcher: kubernetes` needs `kubernetes`, and has no `master` and `nodes`")
         return self
+
+    @property
+    def platform(self) -> KubernetesPlatform:
+        """The cluster's part. Raises ConfigError for a profile that runs on this host."""
+        if self.kubernetes is None:
+            raise ConfigError(
+                f"profile {self.name!r} does not run in a cluster",
+                next_step="name a profile with `launcher: kubernetes`",
+            )
+        return self.kubernetes
+
+    @property
+    def resources(self) -> Resources:
+        """What a job of this profile gets."""
+        if self.kubernetes is not None:
+            return self.kubernetes.resources
+        return Resources(cores=int(str(self.master).removeprefix("local[").removesuffix("]")))
 
 
 def _profiles_in(folder: Path | Traversable) -> dict[str, Path | Traversable]:

@@ -7,7 +7,9 @@ from ppml_ops.spark.profiles import Profile, load_profile, profile_names
 
 
 def test_shipped_profiles_are_valid() -> None:
-    assert profile_names() == ["local", "local-no-tee"]
+    assert profile_names() == [
+        "k8s", "local", "local-no-tee", "tdx-vm", "tdx-vm-client", "tdx-vm-operator",
+    ]  # fmt: skip
     assert load_profile("local").tee == "tdx"
     assert load_profile("local").nodes == ("node-a", "node-b")
     assert load_profile("local-no-tee").device == "none"

@@ -1,0 +1,67 @@
+"""The `kubernetes` part of a profile: where in a cluster jobs run, and how much of it they get."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ppml_ops.spark.job import Resources
+
+DnsLabel = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+HostPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]{1,200}$")]
+Quantity = Annotated[str, StringConstraints(pattern="^[0-9]{1,9}(m|Ki|Mi|Gi)?$")]
+
+Mode = Literal["cluster", "client", "operator"]
+
+
+class KubernetesPlatform(BaseModel):
+    """How jobs run in a cluster; see the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Mode = Field(
+        "cluster",
+        description="Where the driver runs: `cluster` = in a pod of ours, `operator` = in the pod of a "
+        "SparkApplication (Kubeflow Spark operator), `client` = on the worker that runs the task.",
+    )
+    namespace: DnsLabel = Field("ppml", description="Namespace of everything that a run makes.")
+    image: str = Field(
+        min_length=1, max_length=500, pattern=r"^\S+$", description="Image of driver, executors and node pods."
+    )
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
+        "IfNotPresent", description="As in a pod."
+    )
+    image_pull_secrets: tuple[DnsLabel, ...] = Field((), description="Names of pull secrets in the namespace.")
+    service_account: DnsLabel = Field(
+        "ppml-driver", description="The driver's account; it may make and delete executor pods."
+    )
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="Labels of the nodes that are used; empty: all that take pods."
+    )
+    tolerations: tuple[dict[str, str | int], ...] = Field((), description="As in a pod.")
+    runtime_class: DnsLabel | None = Field(None, description="RuntimeClass of the pods, e.g. of Kata TDX.")
+    annotations: dict[str, str] = Field(default_factory=dict, description="Annotations of the pods.")
+    volume_claim: DnsLabel = Field("ppml-nodes", description="Claim of the volume with the node folders.")
+    volume_path: HostPath = Field(
+        "/var/lib/ppml-nodes",
+        description="Folder on each node; `ppml-ops cluster setup` makes the volume of it.",
+    )
+    topology: Literal["node-folders", "shared"] = Field(
+        "node-folders",
+        description="`node-folders`: each node has a disk of its own, parts are gathered from each. "
+        "`shared`: all nodes see one folder (NFS and the like), so there is nothing to gather.",
+    )
+    device_path: HostPath = Field(
+        "/run/ppml-sim", description="Folder on each node with the socket of the simulated TEE platform."
+    )
+    resources: Resources = Field(default_factory=lambda: Resources(cores=1), description="Of a job's pods.")
+    driver_cpu: Quantity = Field("500m", description="CPU request of the driver.")
+    executor_cpu: Quantity = Field("500m", description="CPU request of an executor.")
+    extended_resources: dict[str, Quantity] = Field(
+        default_factory=dict, description="Further resources of driver and executors, e.g. sgx.intel.com/epc."
+    )
+    start_limit: int = Field(
+        300, ge=10, le=86_400, description="Seconds in which a pod must run after it was made."
+    )
+    executor_failures: int = Field(
+        4, ge=0, le=100, description="Executors that may fail or be refused before the job is ended."
+    )
