@@ -2,19 +2,16 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.datasets.store import MANIFESTS
-from ppml_ops.errors import PpmlError, TransientError, WorkloadError, error_from_exit_code
 from ppml_ops.spark.job import SparkJob
+from ppml_ops.spark.outcome import Outcome, failure_of, unpublished
 from ppml_ops.spark.placement import Placement
 from ppml_ops.spark.process import ProcessRecord, kill_tree, signal_all
 from ppml_ops.spark.profiles import Profile
@@ -26,19 +23,6 @@ APPLICATION = "application.json"
 TD = "td.json"
 
 _POLL = 0.1
-_REFUSAL = re.compile(r"^PPML-[A-Z]+: (.*?)(?: \[([^\[\]]{1,80}?): ([^\[\]]*)\])?$")
-_ERROR_CLASS = re.compile(r"^error class (.*)$")
-_MAX_CLASSES = 5
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a generation ended; `exit_code` is None when it left no record: killed, or host down."""
-
-    exit_code: int | None
-    application_id: str | None
-    seconds: float
-    lines: tuple[str, ...]
 
 
 class Running:
@@ -86,7 +70,11 @@ class Running:
             self._on_line("some processes of the job could not be ended")
         self._on_end()
         self.outcome = Outcome(code, self._application_id(), time.monotonic() - self._start, tuple(lines))
-        error = self._failure(self.outcome) or self._unpublished()
+        name = f"job {self._job.name!r} ({self._placement.generation})"
+        bases = {binding.dataset: binding.bases[0].uri for binding in self._placement.bindings}
+        error = failure_of(self.outcome, name, self._ended_because) or unpublished(
+            self._job, self._placement.versions, lambda dataset: Folder(bases[dataset])
+        )
         if error is not None:
             raise error
         return self.outcome
@@ -136,39 +124,4 @@ class Running:
     def _application_id(self) -> str | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads((self._folder / APPLICATION).read_bytes())["application_id"])
-        return None
-
-    def _failure(self, outcome: Outcome) -> PpmlError | None:
-        name = f"job {self._job.name!r} ({self._placement.generation})"
-        logs = "read what it printed: `ppml-ops data logs RUN` (needs the key of the output data set)"
-        if self._ended_because is not None:
-            return WorkloadError(f"{name} did not finish: {self._ended_because}", next_step=logs)
-        if outcome.exit_code == 0:
-            return None
-        if outcome.exit_code is None:
-            return TransientError(
-                f"{name} went away without an exit record: killed, or the host went down",
-                next_step="begin a new generation; if it happens again, look at the host's memory",
-            )
-        for line in reversed(outcome.lines):
-            if hit := _REFUSAL.match(line):
-                return error_from_exit_code(
-                    outcome.exit_code, f"{name}: {hit[1]}", next_step=hit[3] or logs, who=hit[2]
-                )
-        classes = [hit[1] for line in outcome.lines if (hit := _ERROR_CLASS.match(line))]
-        shown = f" with {', '.join(classes[-_MAX_CLASSES:])}" if classes else ""
-        return error_from_exit_code(
-            outcome.exit_code, f"{name} failed{shown} (exit code {outcome.exit_code})", next_step=logs
-        )
-
-    def _unpublished(self) -> PpmlError | None:
-        bases = {binding.dataset: binding.bases[0].uri for binding in self._placement.bindings}
-        for dataset in self._job.written:
-            expected = f"{self._placement.versions[dataset]}.json"
-            if expected not in Folder(bases[dataset]).names(MANIFESTS):
-                return WorkloadError(
-                    f"job {self._job.name!r} ended well but published no version "
-                    f"{self._placement.versions[dataset]} of data set {dataset}",
-                    next_step=f"check that it writes to sealed://{dataset}/…",
-                )
         return None
