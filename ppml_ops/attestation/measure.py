@@ -62,18 +62,30 @@ def code_digest(path: Path) -> str:
     return _file_digest(path, path.resolve().parent, "sha256")[0]
 
 
-def runner_digest() -> str:
+def runner_digest(package: Path | None = None, prefix: Path | None = None) -> str:
     """SHA-384 over path and content of all code of the installed package, Spark jars included; 96 hex digits.
 
     Not the `__pycache__` folders: whoever runs the package in a TEE starts Python with another place for
-    bytecode (`-X pycache_prefix`). The jars are those under this interpreter's `sys.prefix`, so they must be
-    built (`python -m ppml_ops.spark.jvm.build`) before anyone asks for this digest.
+    bytecode (`-X pycache_prefix`). The jars must be built (`python -m ppml_ops.spark.jvm.build`) before anyone
+    asks for this digest.
+
+    Args:
+        package: the folder `ppml_ops` of an installation; default: the one that runs here.
+        prefix: the environment with its jars; default: this interpreter's `sys.prefix`.
+
+    Raises:
+        ConfigError: a part of it can't be read, or is a link that leads outside.
     """
-    root = Path(ppml_ops.__file__).resolve().parent
+    root = (package or Path(ppml_ops.__file__).parent).resolve()
     sources = _folder_digest(root, _is_runner_code, "sha384")
-    prefix = Path(sys.prefix).resolve()
-    jars = [f"{jar.name}\0{_file_digest(jar, prefix, 'sha384')[0]}\n" for jar in sorted(prefix.glob(_JARS))]
+    inside = (prefix or Path(sys.prefix)).resolve()
+    jars = [f"{jar.name}\0{_file_digest(jar, inside, 'sha384')[0]}\n" for jar in runner_jars(inside)]
     return sha384_hex("".join([f"{sources}\n", *jars]).encode())
+
+
+def runner_jars(prefix: Path) -> list[Path]:
+    """The jars of an environment that `runner_digest` counts, in its order."""
+    return sorted(prefix.glob(_JARS))
 
 
 def _is_runner_code(path: str) -> bool:
