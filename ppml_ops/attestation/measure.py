@@ -71,7 +71,7 @@ def runner_digest(package: Path | None = None, prefix: Path | None = None) -> st
 
     Args:
         package: the folder `ppml_ops` of an installation; default: the one that runs here.
-        prefix: the environment with its jars; default: this interpreter's `sys.prefix`.
+        prefix: where its jars lie, under `share`; default: this interpreter's `sys.prefix`.
 
     Raises:
         ConfigError: a part of it can't be read, or is a link that leads outside.
@@ -84,7 +84,7 @@ def runner_digest(package: Path | None = None, prefix: Path | None = None) -> st
 
 
 def runner_jars(prefix: Path) -> list[Path]:
-    """The jars of an environment that `runner_digest` counts, in its order."""
+    """The jars under `prefix` that `runner_digest` counts, in its order."""
     return sorted(prefix.glob(_JARS))
 
 
@@ -106,10 +106,16 @@ def measured_job_digest(job_json: bytes, code_path: Path) -> str:
         raise _bad_job("it has no canonical form") from error
 
 
-def job_events(job_json: bytes, code_path: Path) -> list[Event]:
-    """The two RTMR3 events of a TD that runs this job: runner first, then the job."""
+def job_events(job_json: bytes, code_path: Path, runner: str | None = None) -> list[Event]:
+    """The two RTMR3 events of a TD that runs this job: runner first, then the job.
+
+    Args:
+        job_json: the job document.
+        code_path: its code bundle.
+        runner: digest of another installation than the one that runs here.
+    """
     return [
-        Event(imr=JOB_IMR, event=RUNNER_EVENT, digest=runner_digest()),
+        Event(imr=JOB_IMR, event=RUNNER_EVENT, digest=runner or runner_digest()),
         Event(imr=JOB_IMR, event=JOB_EVENT, digest=measured_job_digest(job_json, code_path)),
     ]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ppml_ops.attestation.unix_socket import request_line
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
@@ -30,6 +30,12 @@ class PlatformStatus(_Reply):
 
     trust_domain: str
     simulated: bool
+
+
+class _Made(_Reply):
+    td: str
+    socket: str = Field(pattern=r"^[a-z0-9]+(/[a-z0-9]+)*\.sock$")
+    """Relative to the folder of the platform's socket, which may lie elsewhere for the platform."""
 
 
 class TrustDomainVm(_Reply):
@@ -65,7 +71,8 @@ class PlatformClient:
             TransientError, ConfigError: see `status`.
         """
         request = {"op": "create_td", "generation": generation, "job": str(job), "code": str(code)}
-        return self._ask(request, TrustDomainVm)
+        made = self._ask(request, _Made)
+        return TrustDomainVm(ok=True, td=made.td, socket=str(self._path.parent / made.socket))
 
     def destroy_td(self, td: str) -> None:
         """End a TD; its socket goes away.

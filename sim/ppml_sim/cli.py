@@ -21,12 +21,23 @@ _Home = Annotated[Path | None, typer.Option(help="State folder; default: PPML_OP
 def serve(
     home: _Home = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until SIGTERM.")] = False,
+    sockets: Annotated[
+        Path | None, typer.Option(help="Folder of the sockets; default: in the home. With --foreground only.")
+    ] = None,
+    seed_file: Annotated[
+        Path | None, typer.Option(help="Seed of a platform with several machines. With --foreground only.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--open", help="Serve all users; wants --sockets. With --foreground only.")
+    ] = False,
 ) -> None:
     """Start the platform service; without --foreground in the background, unless it runs already."""
     folder = _folder(home)
     if foreground:
         typer.echo("SIMULATED TEE platform: protects nothing", err=True)
-        service.serve(folder)
+        service.serve(folder, sockets=_absolute(sockets), seed_file=_absolute(seed_file), everyone=everyone)
+    elif sockets or seed_file or everyone:
+        raise typer.BadParameter("--sockets, --seed-file and --open need --foreground")
     else:
         _show(service.start(folder))
 
@@ -51,7 +62,11 @@ def main() -> None:
 
 
 def _folder(home: Path | None) -> Path:
-    return home.expanduser().absolute() if home is not None else Settings().home
+    return _absolute(home) or Settings().home
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path is not None else None
 
 
 def _show(found: dict[str, object]) -> None:

@@ -1,5 +1,6 @@
 """Who is at the other end of a Unix socket, and whose child it is (Linux: SO_PEERCRED and /proc)."""
 
+import os
 import socket
 import struct
 from dataclasses import dataclass
@@ -51,6 +52,19 @@ def descends_from(process: Process | None, ancestor: Process) -> bool:
             return True
         pid = parent
     return False
+
+
+def sees_same_files(process: Process) -> bool:
+    """Whether paths mean the same to `process` as here: same mounts, same root folder.
+
+    Raises:
+        OSError: it has ended, or this process may not look at it.
+    """
+    places = ("ns/mnt", "root/.")
+    return all(
+        os.path.samestat(os.stat(f"/proc/{process.pid}/{place}"), os.stat(f"/proc/self/{place}"))  # noqa: PTH116
+        for place in places
+    )
 
 
 def _stat(pid: int) -> tuple[int, int] | None:

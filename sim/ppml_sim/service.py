@@ -25,15 +25,22 @@ _CHECK_SECONDS = 60.0
 _MAX_ANSWER = 64 * 1024
 
 
-def serve(home: Path, *, stop: Event | None = None) -> None:
-    """Run the platform until SIGTERM, SIGINT or `stop`.
+def serve(
+    home: Path,
+    *,
+    sockets: Path | None = None,
+    seed_file: Path | None = None,
+    everyone: bool = False,
+    stop: Event | None = None,
+) -> None:
+    """Run the platform until SIGTERM, SIGINT or `stop`; for the other arguments see `Platform`.
 
     Raises:
-        ConfigError: another instance runs for this home.
+        ConfigError: another instance runs for this home, or the seed file is none.
     """
     stop = stop or _stop_on_signals()
     with _only_instance(home):
-        platform = Platform(home)
+        platform = Platform(home, sockets=sockets, seed_file=seed_file, everyone=everyone)
         endpoint = home / "sim" / "endpoint.json"
         try:
             write_private(endpoint, canonical_json({"socket": str(platform.socket), "pid": os.getpid()}))

@@ -4,13 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppml_ops.attestation.measure import JOB_IMR, Event, encode_event_log, job_events, replay
-from ppml_ops.errors import ConfigError, DeniedError
+from ppml_ops.attestation.measure import JOB_IMR, Event, encode_event_log, replay
+from ppml_ops.errors import DeniedError
+from ppml_sim.container import measure_as_seen
 from ppml_sim.peers import Process, descends_from
 from ppml_sim.pki import Pki
 from ppml_sim.quote import TdMeasurements, tdx_quote
-
-MAX_JOB_BYTES = 1 << 20
 
 
 def reference_values() -> dict[str, str]:
@@ -39,27 +38,11 @@ class Td:
         """
         if not descends_from(asker, self.owner):
             raise _denied("the asking process does not run in this TD")
-        if measure(self.job, self.code) != self.events:
+        if measure_as_seen(self.owner, self.job, self.code) != self.events:
             raise _denied("runner, job or code changed since this TD was created")
         values = {name: bytes.fromhex(value) for name, value in reference_values().items()}
         td = TdMeasurements(**values, rtmr3=replay(self.events, JOB_IMR))
         return tdx_quote(pki, td, report_data), encode_event_log(self.events)
-
-
-def measure(job: Path, code: Path) -> tuple[Event, ...]:
-    """The events of a TD that runs what lies at these paths now.
-
-    Raises:
-        ConfigError: job or code can't be read or measured.
-    """
-    try:
-        with job.open("rb") as file:
-            document = file.read(MAX_JOB_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"the job document can't be read ({error.strerror})", next_step="give the path of job.json"
-        ) from error
-    return tuple(job_events(document, code))
 
 
 def _denied(what: str) -> DeniedError:

@@ -91,12 +91,10 @@ class Site:
     def td(self, generation: str) -> EvidenceProvider:
         """A TD that runs the job; this process is inside it."""
         request = {"op": "create_td", "generation": generation, "job": str(self.job), "code": str(self.code)}
-        line = request_line(
-            self.home / "sim" / "platform.sock", json.dumps(request).encode(), limit=65536, timeout=10
-        )
-        answer = json.loads(line)
+        platform = self.home / "sim" / "platform.sock"
+        answer = json.loads(request_line(platform, json.dumps(request).encode(), limit=65536, timeout=10))
         assert answer["ok"], answer
-        return provider_for({"kind": "socket", "path": answer["socket"]})
+        return provider_for({"kind": "socket", "path": str(platform.parent / answer["socket"])})
 
     def ticket(self, jti: str = "5" * 32, **changes: Any) -> str:
         now = int(time.time())

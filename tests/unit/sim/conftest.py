@@ -31,13 +31,9 @@ class Job:
     code: Path
 
     def create(self, home: Path, generation: str = "run-g1") -> dict[str, Any]:
-        return ask(
-            home / "sim" / "platform.sock",
-            op="create_td",
-            generation=generation,
-            job=str(self.job),
-            code=str(self.code),
-        )
+        path = home / "sim" / "platform.sock"
+        made = ask(path, op="create_td", generation=generation, job=str(self.job), code=str(self.code))
+        return made | {"socket": str(path.parent / made["socket"])} if made["ok"] else made
 
 
 def make_job(folder: Path) -> Job:

@@ -28,15 +28,22 @@ def platform(path: Path, answer: bytes, asked: list[object]) -> Iterator[Platfor
 
 def test_create_and_destroy(tmp_path: Path) -> None:
     asked: list[object] = []
-    answer = b'{"ok":true,"td":"t1","socket":"/s/t1.sock"}\n'
+    answer = b'{"ok":true,"td":"t1","socket":"td/t1.sock"}\n'
     with platform(tmp_path / "p.sock", answer, asked) as client:
         made = client.create_td("r-g1", Path("/j.json"), Path("/code"))
         client.destroy_td(made.td)
-    assert (made.td, made.socket) == ("t1", "/s/t1.sock")
+    assert (made.td, made.socket) == ("t1", str(tmp_path / "td/t1.sock"))
     assert asked == [
         {"op": "create_td", "generation": "r-g1", "job": "/j.json", "code": "/code"},
         {"op": "destroy_td", "td": "t1"},
     ]
+
+
+@pytest.mark.parametrize("socket", ["/s/t1.sock", "../t1.sock", "td/../../t1.sock", "t1", ""])
+def test_sockets_lie_below_the_platforms_folder(tmp_path: Path, socket: str) -> None:
+    answer = json.dumps({"ok": True, "td": "t1", "socket": socket}).encode() + b"\n"
+    with platform(tmp_path / "p.sock", answer, []) as client, pytest.raises(ConfigError):
+        client.create_td("r-g1", Path("/j.json"), Path("/code"))
 
 
 @pytest.mark.parametrize(
