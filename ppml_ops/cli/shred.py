@@ -32,7 +32,7 @@ def shred(
     store = DatasetStore(Folder(dataset))
     searched = data_places(state, Settings().storage)
     if not any(is_below(str(store.folder), str(folder)) for folder in searched):
-        searched.append(store.folder)
+        searched.append(Folder(dataset))
     plan = plan_shredding(state, store, version, searched)
     name = f"{plan.manifests[0].dataset} version {', '.join(map(str, plan.versions))}"
     if not yes:

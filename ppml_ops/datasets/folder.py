@@ -1,18 +1,18 @@
 """A folder anywhere fsspec reaches, with the few operations that sealed data sets need."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import create_only
 
 
-class Folder:
+class Folder(AnyFolder):
     """Files below one URL (`file:`, `s3:`, `abfs:`, `memory:` …) or local path.
 
     Args:
@@ -82,11 +82,6 @@ class Folder:
         self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         return cast(BinaryIO, self._fs.open(target, "wb"))
 
-    def read(self, path: str, limit: int) -> bytes:
-        """At most `limit` bytes of the file `path`. Raises FileNotFoundError."""
-        with self.open_read(path) as file:
-            return file.read(limit)
-
     def create_only(self, path: str, data: bytes) -> None:
         """Publish `data` at `path`, whole and only if nothing is there. Raises FileExistsError."""
         if self.is_local:
@@ -115,9 +110,3 @@ class Folder:
         target = f"{self.root}/{path}".rstrip("/")
         if self._fs.exists(target):
             self._fs.rm(target, recursive=True)
-
-    def chunks(self, path: str, size: int = 1 << 20) -> Iterator[bytes]:
-        """The file `path` in pieces of at most `size` bytes."""
-        with self.open_read(path) as file:
-            while chunk := file.read(size):
-                yield chunk

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ppml_ops.crypto.parallel import SealedFile, seal_file
 from ppml_ops.crypto.sealed import SealedWriter
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Part, build_manifest
 from ppml_ops.datasets.store import DatasetStore
@@ -128,7 +129,7 @@ def _mark(data_key_id: str) -> str:
 
 
 def _seal_one(
-    source: Source, target: Folder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
+    source: Source, target: AnyFolder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
 ) -> SealedFile:
     if source.folder.is_local and target.is_local:
         path = target.local(name)
@@ -148,7 +149,7 @@ def _seal_one(
 
 
 def _seal_stream(
-    source: Stream, target: Folder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
+    source: Stream, target: AnyFolder, name: str, data_key: bytes, associated_data: bytes, progress: Progress
 ) -> SealedFile:
     try:
         with target.open_write(name) as sink:

@@ -1,7 +1,7 @@
 """Versions of one sealed data set (or one partition of it): which there are, reading and publishing them."""
 
 from ppml_ops.crypto.layout import HEADER
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.manifest import MAX_BYTES, Manifest, parse_manifest
 from ppml_ops.datasets.tombstone import Tombstone, parse_tombstone
 from ppml_ops.errors import DataError, IntegrityError
@@ -22,7 +22,7 @@ class DatasetStore:
     A version with a tombstone in `_removed/` does not exist any more, even while its manifest still lies there.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: AnyFolder) -> None:
         self.folder = folder
 
     def versions(self) -> list[int]:

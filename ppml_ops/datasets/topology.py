@@ -6,36 +6,17 @@ All three check what arrives and may be run again after a crash at any point.
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ppml_ops.crypto.layout import HEADER
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder, Checksum
 from ppml_ops.datasets.manifest import Manifest, Part, parse_manifest
 from ppml_ops.datasets.store import MANIFESTS, DatasetStore, raise_problems
 from ppml_ops.datasets.threads import Progress
 from ppml_ops.errors import IntegrityError
 
 
-class Checksum(NamedTuple):
-    """One line of a node's checksum table: SHA-256 of the sealed bytes as they lie on the node."""
-
-    path: str
-    length: int
-    sha256: str
-
-
-def checksum(folder: Folder, path: str) -> Checksum:
-    """Read the file `path` again and hash it. Raises FileNotFoundError."""
-    digest = hashlib.sha256()
-    length = 0
-    for chunk in folder.chunks(path):
-        digest.update(chunk)
-        length += len(chunk)
-    return Checksum(path, length, digest.hexdigest())
-
-
 def place(
-    store: DatasetStore, manifest: Manifest, node: Folder, progress: Progress = lambda _n: None
+    store: DatasetStore, manifest: Manifest, node: AnyFolder, progress: Progress = lambda _n: None
 ) -> list[Checksum]:
     """Put all parts of a version and its manifest on a node; returns the node's checksum table.
 
@@ -56,7 +37,7 @@ def place(
     return table
 
 
-def collect(node_name: str, node: Folder, manifest: Manifest, home: Folder) -> list[Checksum]:
+def collect(node_name: str, node: AnyFolder, manifest: Manifest, home: AnyFolder) -> list[Checksum]:
     """Bring the parts that `manifest` says lie on `node_name` to the folder `home`.
 
     Raises:
@@ -69,7 +50,7 @@ def collect(node_name: str, node: Folder, manifest: Manifest, home: Folder) -> l
     return table
 
 
-def assemble(homes: Sequence[Folder], manifest: Manifest, store: DatasetStore) -> None:
+def assemble(homes: Sequence[AnyFolder], manifest: Manifest, store: DatasetStore) -> None:
     """Move collected parts into the data set and publish its manifest. Publishing again is no error.
 
     Raises:
@@ -95,21 +76,25 @@ def assemble(homes: Sequence[Folder], manifest: Manifest, store: DatasetStore) -
     store.publish(manifest)
 
 
-def _same(folder: Folder, part: Part) -> bool:
+def _same(folder: AnyFolder, part: Part) -> bool:
     try:
         return folder.size(part.path) == part.length and folder.read(part.path, HEADER).hex() == part.header
     except FileNotFoundError:
         return False
 
 
-def _compare(manifest: Manifest, folder: Folder, parts: Sequence[Part]) -> None:
+def _compare(manifest: Manifest, folder: AnyFolder, parts: Sequence[Part]) -> None:
     raise_problems(
         manifest,
         [f"{part.path} is missing or not the one written" for part in parts if not _same(folder, part)],
     )
 
 
-def _copy_checked(source: Folder, target: Folder, path: str, progress: Progress) -> Checksum:
+def _copy_checked(source: AnyFolder, target: AnyFolder, path: str, progress: Progress) -> Checksum:
+    """Copy one file, unless the very same lies there already: after a kill only the rest is copied."""
+    if (there := _lies_there(source, target, path)) is not None:
+        progress(there.length)
+        return there
     digest = hashlib.sha256()
     hidden = f"{path.rpartition('/')[0]}/.{path.rpartition('/')[2]}.copy".lstrip("/")
     with target.open_write(hidden) as sink:
@@ -118,7 +103,7 @@ def _copy_checked(source: Folder, target: Folder, path: str, progress: Progress)
             sink.write(chunk)
             progress(len(chunk))
     target.rename(hidden, path)
-    arrived = checksum(target, path)
+    arrived = target.checksum(path)
     if arrived.sha256 != digest.hexdigest():
         target.remove(path)
         raise IntegrityError(
@@ -127,3 +112,12 @@ def _copy_checked(source: Folder, target: Folder, path: str, progress: Progress)
             who="the operator",
         )
     return arrived
+
+
+def _lies_there(source: AnyFolder, target: AnyFolder, path: str) -> Checksum | None:
+    try:
+        if target.size(path) == source.size(path) and target.checksum(path) == (found := source.checksum(path)):
+            return found
+    except FileNotFoundError:
+        pass
+    return None

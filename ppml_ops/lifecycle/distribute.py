@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ppml_ops.datasets.topology import Checksum, place
+from ppml_ops.datasets.any_folder import Checksum
+from ppml_ops.datasets.topology import place
 from ppml_ops.errors import IntegrityError
 from ppml_ops.lifecycle.inputs import input_store
 from ppml_ops.lifecycle.run import Run

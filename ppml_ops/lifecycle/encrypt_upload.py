@@ -15,7 +15,6 @@ from ppml_ops.canonical import canonical_json, sha256_hex
 from ppml_ops.datasets.manifest import Manifest, ManifestHead, Producer, TableSchema
 from ppml_ops.datasets.seal import Source, Stream, find_sources, remove_unpublished, seal_sources
 from ppml_ops.datasets.store import DatasetStore, VersionTakenError
-from ppml_ops.datasets.topology import checksum
 from ppml_ops.datasets.unseal import check_version
 from ppml_ops.errors import ConfigError, DataError
 from ppml_ops.files import file_lock, private_dir
@@ -52,7 +51,7 @@ class Upload:
         refuse_original(sources)
         for one in sources if self.columns else ():
             check_columns(one, self.columns)
-        files = [checksum(one.folder, one.name)._asdict() | {"path": one.name} for one in sources]
+        files = [one.folder.checksum(one.name)._asdict() | {"path": one.name} for one in sources]
         return self._seal_or_reuse({"files": files}, sources)
 
     def from_original(self, url: str, key: str) -> Manifest:

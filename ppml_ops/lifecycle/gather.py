@@ -1,6 +1,6 @@
 """gather (orchestrator, once per node): bring a node's parts of the result home and check them."""
 
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
@@ -12,7 +12,7 @@ from ppml_ops.lifecycle.tickets import read_ticket
 from ppml_ops.receipts.records import Facts
 
 
-def incoming(run: Run, dataset: str, generation: str, node: str) -> Folder:
+def incoming(run: Run, dataset: str, generation: str, node: str) -> AnyFolder:
     """Where a node's parts wait to be merged; hidden from readers of the data set."""
     return run.dataset(dataset).folder.at(f"_incoming/{generation}/{node}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.lifecycle.partition import with_day
@@ -20,7 +21,7 @@ def input_store(run: Run, dataset: str, in_place: Mapping[str, str]) -> DatasetS
     return DatasetStore(Folder(with_day(url, run.day))) if url else run.dataset(dataset)
 
 
-def hadoop_uri(folder: Folder) -> str:
+def hadoop_uri(folder: AnyFolder) -> str:
     """The folder's URI as Hadoop names the scheme: `s3a:` where fsspec says `s3:`."""
     scheme, colon, rest = folder.uri.partition(":")
     return f"{_SPARK_SCHEMES.get(scheme, scheme)}{colon}{rest}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ppml_ops.crypto.layout import HEADER, SEGMENT
 from ppml_ops.crypto.sealed import SealedReader
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.promise import written_by
 from ppml_ops.errors import DataError, IntegrityError
 from ppml_ops.keys.service import key_service_for
@@ -63,7 +63,7 @@ def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
         )
 
 
-def _opened(folder: Folder, path: str, key: bytes, dataset: str) -> Iterator[bytes]:
+def _opened(folder: AnyFolder, path: str, key: bytes, dataset: str) -> Iterator[bytes]:
     with folder.open_read(path) as source:
         reader = SealedReader(source, key, dataset.encode())
         while piece := reader.read(1 << 20):

@@ -19,7 +19,6 @@ from ppml_ops.datasets.new_folder import whole_folder
 from ppml_ops.datasets.original import Original, is_original, look, streams, verify_original
 from ppml_ops.datasets.pme.writing import write_pme
 from ppml_ops.datasets.seal import Source, Stream
-from ppml_ops.datasets.topology import checksum
 from ppml_ops.errors import ConfigError, DataError
 from ppml_ops.keys.model import KeyRef
 from ppml_ops.keys.original import OriginalKeys, original_keys_for
@@ -79,7 +78,7 @@ def refuse_original(sources: Sequence[Source]) -> None:
 
 
 def _bytes_of(found: Original) -> list[dict[str, Any]]:
-    files = [checksum(found.folder, part.name)._asdict() for part in found.parts]
+    files = [found.folder.checksum(part.name)._asdict() for part in found.parts]
     if found.meta is not None:
         files.append({"path": META, "sha256": sha256_hex(found.meta.encode())})
     return files

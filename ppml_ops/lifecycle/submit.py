@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
@@ -145,7 +145,7 @@ def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
     claims = read_ticket(run, generation.ticket)
     issued = run.records.facts("issue_ticket")
 
-    def folder(dataset: str, mode: str, node: str) -> Folder:
+    def folder(dataset: str, mode: str, node: str) -> AnyFolder:
         if mode == "read" and dataset in issued["in_place"]:
             return input_store(run, dataset, issued["in_place"]).folder
         here = run.on_node(node, f"in/{dataset}") if mode == "read" else generation.output(node, dataset)

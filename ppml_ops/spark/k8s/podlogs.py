@@ -1,0 +1,88 @@
+"""What a container prints, followed across lost connections; nothing comes twice, nothing is left out."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ppml_ops.spark.k8s.api import Cluster
+from ppml_ops.spark.k8s.kinds import Object, kind_of
+from ppml_ops.spark.k8s.refusals import Request
+
+MAX_LINE = 16 << 10
+_IDLE_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
+
+
+class LogLine(NamedTuple):
+    """One line, and when the node wrote it down (RFC 3339, nanoseconds)."""
+
+    at: str
+    text: str
+
+
+def read_log(
+    cluster: Cluster, namespace: str, pod: str, container: str, *, since: str = "", follow: bool = False
+) -> Iterator[LogLine]:
+    """Lines after `since` (the time of the last one seen); ends with the connection or with the container."""
+    query: dict[str, str] = {"container": container, "timestamps": "true"}
+    if since:
+        query["sinceTime"] = since
+    if follow:
+        query["follow"] = "true"
+    path = kind_of("Pod").path(namespace, pod, "log")
+    request = Request("get", f"pods/log {namespace}/{pod}")
+    for line in _lines(cluster.transport.stream(request, path, query, idle=_IDLE_SECONDS) or iter(())):
+        at, _, text = line.partition(" ")
+        if at > since:  # the server knows whole seconds only
+            yield LogLine(at, text)
+
+
+def follow_log(
+    cluster: Cluster,
+    namespace: str,
+    pod: str,
+    container: str,
+    *,
+    since: str = "",
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[LogLine]:
+    """All lines until the container has ended, the pod is gone, or `stop` says so.
+
+    Raises:
+        ConfigError, TransientError: see `refusals`.
+    """
+    while not stop():
+        found = cluster.get("Pod", namespace, pod)
+        if found is None:
+            return
+        begun, ended = _state(found, container)
+        for line in read_log(cluster, namespace, pod, container, since=since, follow=True) if begun else ():
+            since = line.at
+            yield line
+            if stop():
+                return
+        if ended:
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _state(pod: Object, container: str) -> tuple[bool, bool]:
+    """Whether the container ever started, and whether it (or the whole pod) has ended."""
+    status = pod.get("status", {})
+    over = status.get("phase") in ("Succeeded", "Failed")
+    for one in status.get("containerStatuses") or ():
+        if one.get("name") == container:
+            state = one.get("state", {})
+            return "waiting" not in state, over or "terminated" in state
+    return False, over
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line[:MAX_LINE].decode(errors="replace")
+        rest = rest[:MAX_LINE]
+    if rest:
+        yield rest.decode(errors="replace")
