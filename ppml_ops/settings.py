@@ -34,6 +34,15 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="State folder, mode 0700.")
     storage: str | None = Field(None, description="Folder or URL of sealed data sets; default: in `home`.")
     key_service: str = Field("broker:", description="Where new primary keys are made: `broker:` or `local:`.")
+    broker_host: str = Field(
+        "127.0.0.1",
+        description="Address on which the broker listens; pods of a cluster need one that they can reach.",
+    )
+    kubernetes_conn_id: str | None = Field(
+        None,
+        description="Airflow connection of the cluster; default: `ppml_kubernetes_default` if it exists, else "
+        "what KUBECONFIG, ~/.kube/config or the pod's service account say.",
+    )
     broker_conn_id: str | None = Field(
         None, description="Airflow connection of the broker; default: `ppml_broker_default` if it exists."
     )

@@ -12,6 +12,7 @@ from ppml_ops.airflow.site import find_connections, storage_of
 from ppml_ops.airflow.stage import StageOperator, asked_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.attest import attest
+from ppml_ops.lifecycle.backends import Handle
 from ppml_ops.lifecycle.clean_up import clean_up
 from ppml_ops.lifecycle.distribute import distribute
 from ppml_ops.lifecycle.gather import gather
@@ -22,7 +23,6 @@ from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.submit import submit
 from ppml_ops.lifecycle.verify_run import verify_run
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.running import Running
 
 
 class OrchestratorStage(StageOperator):
@@ -106,12 +106,12 @@ class Submit(OrchestratorStage):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._running: Running | None = None
+        self._running: Handle | None = None
 
     def work(self, run: Run, facts: Facts, context: Context) -> list[NodeHandle]:
         """See `ppml_ops.lifecycle.submit`."""
 
-        def started(running: Running) -> None:
+        def started(running: Handle) -> None:
             self._running = running
 
         done = submit(run, facts, on_line=self.log.info, started=started)

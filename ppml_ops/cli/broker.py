@@ -8,6 +8,7 @@ import typer
 
 from ppml_ops.cli.options import home
 from ppml_ops.errors import ConfigError
+from ppml_ops.settings import Settings
 
 app = typer.Typer(help="The key broker.", no_args_is_help=True)
 
@@ -25,7 +26,9 @@ def serve(
     collateral: Annotated[
         Path | None, typer.Option(help="Collateral, a file or folder; default: the simulated platform's.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: PPML_OPS_BROKER_HOST, else 127.0.0.1.")
+    ] = None,
     port: Annotated[int, typer.Option(help="0 picks a free one.")] = 0,
     name: Annotated[list[str] | None, typer.Option(help="Further name for the certificate.")] = None,
 ) -> None:
@@ -44,7 +47,7 @@ def serve(
         state,
         root_file,
         collateral or state / "sim" / "collateral.json",
-        host,
+        host or Settings().broker_host,
         port,
         names=name or [],
         local_keys=state / "keys",

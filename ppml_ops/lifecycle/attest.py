@@ -3,18 +3,14 @@
 A pre-check without a key. The binding verdict is the broker's release record, made when the job itself attests.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from ppml_ops.attestation.evidence import EvidenceProvider, provider_for
 from ppml_ops.broker.release import Decision
 from ppml_ops.errors import DeniedError
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket, ticket_text
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
 
 def attest(run: Run, facts: Facts) -> dict[str, Decision]:
@@ -29,8 +25,8 @@ def attest(run: Run, facts: Facts) -> dict[str, Decision]:
     ticket = ticket_text(run, current_ticket(run))
     application = Path(str(run.records.facts("issue_ticket")["application"]))
     decisions: dict[str, Decision] = {}
-    for node in run.profile.nodes:
-        with _evidence_of(run, node, application) as provider:
+    for node in run.nodes.names:
+        with run.nodes.evidence(node, run.job_file, application) as provider:
             decisions[node] = broker.appraise(ticket, provider, run.profile.tee)
     every = list(decisions.values())
     facts.update(
@@ -48,17 +44,3 @@ def attest(run: Run, facts: Facts) -> dict[str, Decision]:
                 next_step="correct what the reasons name: the node, the job, or the data set's policy",
             )
     return decisions
-
-
-@contextmanager
-def _evidence_of(run: Run, node: str, application: Path) -> Iterator[EvidenceProvider]:
-    """Evidence of a TD on `node` that has measured this job; a simulated one is ended afterwards."""
-    if run.profile.device != "socket":
-        yield provider_for({"kind": "tsm", "root": "/"} if run.profile.device == "tsm" else {"kind": "none"})
-        return
-    platform = PlatformClient(platform_socket(run.home))
-    td = platform.create_td(f"{run.key}-{node}", run.job_file, application)
-    try:
-        yield provider_for({"kind": "socket", "path": td.socket})
-    finally:
-        platform.destroy_td(td.td)

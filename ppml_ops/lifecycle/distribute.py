@@ -30,7 +30,7 @@ def distribute(
 def place_inputs(run: Run, progress: Callable[[int], None]) -> dict[str, list[Checksum]]:
     """As `distribute`; submit calls it too, because a clean-up takes the copies away."""
     issued = run.records.facts("issue_ticket")
-    tables: dict[str, list[Checksum]] = {node: [] for node in run.profile.nodes}
+    tables: dict[str, list[Checksum]] = {node: [] for node in run.nodes.placed}
     for dataset, digest in issued["inputs"].items():
         store = input_store(run, dataset, issued["in_place"])
         manifest = store.read(int(issued["input_versions"][dataset]))
@@ -43,5 +43,5 @@ def place_inputs(run: Run, progress: Callable[[int], None]) -> dict[str, list[Ch
             store.check_parts(manifest)
             continue
         for node, table in tables.items():
-            table += place(store, manifest, run.on_node(node, f"in/{dataset}"), progress)
+            table += place(store, manifest, run.nodes.folder(node, f"in/{dataset}"), progress)
     return tables

@@ -1,16 +1,16 @@
 """Generations: the tries at running a run's job. The intent is recorded before anything is started."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.canonical import canonical_json
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.errors import TransientError
 from ppml_ops.files import create_only, private_dir
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.spark.process import ProcessRecord, kill_tree
-from ppml_ops.spark.running import PROCESS
+from ppml_ops.spark.process import ProcessRecord
+from ppml_ops.spark.running import EXIT, PROCESS
 
 
 class Generation(NamedTuple):
@@ -32,28 +32,21 @@ class Generation(NamedTuple):
 
     @property
     def process(self) -> ProcessRecord | None:
-        """The process tree that was started for it, if it ever was."""
+        """The process tree on this host that was started for it, if it ever was."""
         path = self.folder / PROCESS
         return ProcessRecord.model_validate_json(path.read_bytes()) if path.exists() else None
 
     @property
-    def alive(self) -> bool:
-        """A process of it lives, by pid, start time and boot id."""
-        process = self.process
-        return process is not None and process.alive()
+    def driver_node(self) -> str | None:
+        """Where its driver published, as far as that is known."""
+        with suppress(OSError, ValueError):
+            if node := json.loads((self.folder / EXIT).read_bytes()).get("node"):
+                return str(node)
+        return self.run.nodes.driver
 
     def output(self, node: str, dataset: str) -> Folder:
         """Where its parts of a written data set lie on a node."""
-        return self.run.on_node(node, f"g{self.number}/{dataset}")
-
-    def end(self) -> None:
-        """Kill what is left of its processes. Raises TransientError when some survive."""
-        process = self.process
-        if process is not None and not kill_tree(process):
-            raise TransientError(
-                f"processes of generation {self.name} can't be ended, and there must not be two drivers",
-                next_step="end them by hand",
-            )
+        return self.run.nodes.folder(node, f"g{self.number}/{dataset}")
 
 
 def generations(run: Run) -> list[Generation]:

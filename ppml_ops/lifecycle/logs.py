@@ -21,7 +21,7 @@ def keep_sealed_logs(run: Run, dataset: str) -> None:
     """Copy what the generations logged, still sealed, beside the result; the nodes' folders go away."""
     target = run.dataset(dataset).folder
     for generation in generations(run):
-        for node in run.profile.nodes:
+        for node in run.nodes.placed:
             source = generation.output(node, dataset)
             for name in source.names(LOGS):
                 with target.open_write(f"{LOGS}/{name}") as sink:

@@ -5,6 +5,7 @@ import shutil
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.broker_access import broker_client
+from ppml_ops.lifecycle.preflight_cluster import check_cluster
 from ppml_ops.lifecycle.run import Run, unwritable
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.jvm.build import find_java, jar_path
@@ -15,24 +16,28 @@ MIN_FREE_BYTES = 256 << 20
 
 
 def preflight(run: Run, facts: Facts) -> None:
-    """Check Java, the Spark jar, the broker, the platform, and the folders of state and nodes.
+    """Check Java, the Spark jar, the broker, the platform or cluster, and the folders of state and nodes.
 
     Raises:
         ConfigError: with the first thing that is missing and how to get it.
         TransientError: the broker or the platform does not answer.
     """
-    facts["java"] = str(find_java())
+    on_host = run.profile.launcher == "local" or run.profile.platform.mode == "client"
+    if on_host:
+        facts["java"] = str(find_java())
     facts["jar"] = jar_path().name
     info = broker_client(run.home, run.broker).info()
     facts.update(trust_domain=info.trust_domain, simulated=info.simulated)
-    if run.profile.device == "socket":
+    if run.profile.launcher == "kubernetes":
+        check_cluster(run, facts)
+    if run.profile.device == "socket" and on_host:
         status = PlatformClient(platform_socket(run.home)).status()
         if status.trust_domain != info.trust_domain:
             raise ConfigError(
                 "the broker and the simulated platform belong to different trust domains",
                 next_step="use the state folder that the broker was made for, or start with a new one",
             )
-    for folder in (run.folder, *(run.home / "nodes" / node for node in run.profile.nodes)):
+    for folder in (run.folder, run.home / "nodes", *(run.home / "nodes" / node for node in run.profile.nodes)):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

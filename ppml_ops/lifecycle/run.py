@@ -13,9 +13,12 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir
 from ppml_ops.keys.broker import BrokerSite
+from ppml_ops.lifecycle.nodes import Nodes, nodes_of
 from ppml_ops.receipts.receipt import RunIdentity
 from ppml_ops.receipts.records import Records
 from ppml_ops.receipts.run_key import ids_digest, run_key
+from ppml_ops.spark.k8s.access import ClusterAccess
+from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.profiles import Profile, load_profile
 
 
@@ -38,6 +41,8 @@ class Run(BaseModel):
     connections: dict[str, str] = {}
     #: The broker, where a connection names it; never recorded, because each zone resolves it for itself.
     broker: BrokerSite | None = Field(None, exclude=True)
+    #: The cluster, likewise; None is what KUBECONFIG and its like say.
+    cluster: ClusterAccess | None = Field(None, exclude=True)
 
     @cached_property
     def key(self) -> str:
@@ -97,9 +102,20 @@ class Run(BaseModel):
             Folder(self.storage).at(f"{check_dataset_id(dataset)}/{partition_folder(self.day)}")
         )
 
-    def on_node(self, node: str, what: str = "") -> Folder:
-        """A folder of this run on a node: `in/<dataset>` or `g<n>/<dataset>`."""
-        return Folder(self.home / "nodes" / node / self.key / what)
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The nodes of this run and their folders."""
+        return nodes_of(self)
+
+    @cached_property
+    def cluster_api(self) -> Cluster:
+        """The cluster that the profile runs in. Raises ConfigError when there is no way to it."""
+        return Cluster(self.cluster)
+
+    def close(self) -> None:
+        """Close connections to nodes, if any were opened; what needs them opens them again."""
+        if "nodes" in self.__dict__:
+            self.nodes.close()
 
     def save(self) -> "Run":
         """Record the run; a second call with the same content changes nothing.
@@ -115,7 +131,7 @@ class Run(BaseModel):
             former = load_run(self.home, self.key)
             # A backfill that reprocesses a scheduled run makes it its own: another type, the same day.
             # Storage and connections stay as they were when the run was opened first.
-            free = {"storage", "run_type", "connections", "broker"}
+            free = {"storage", "run_type", "connections", "broker", "cluster"}
             if former.model_dump(exclude=free) != self.model_dump(exclude=free):
                 raise ConfigError(
                     f"run {self.run_id} was opened before with other parameters",

@@ -7,30 +7,26 @@ dead does a new one begin.
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.broker.tickets import WriteBinding
-from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import file_lock
-from ppml_ops.lifecycle.broker_access import broker_client, broker_endpoint
+from ppml_ops.lifecycle.backends import Backend, Handle, backend_of
+from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.distribute import place_inputs
 from ppml_ops.lifecycle.evidence import keep_releases
 from ppml_ops.lifecycle.generations import Generation, begin, generations
-from ppml_ops.lifecycle.inputs import hadoop_uri, input_store
 from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.tickets import current_ticket, read_ticket, ticket_path
+from ppml_ops.lifecycle.tickets import current_ticket, read_ticket
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.job import SparkJob, parse_job
-from ppml_ops.spark.launcher import LocalLauncher
-from ppml_ops.spark.placement import Base, Binding, Placement
-from ppml_ops.spark.platform_client import platform_socket
-from ppml_ops.spark.running import EXIT, Running
+from ppml_ops.spark.job import parse_job
+from ppml_ops.spark.outcome import unpublished
+from ppml_ops.spark.running import EXIT
 
 
 class Submitted(NamedTuple):
@@ -46,7 +42,7 @@ def submit(
     facts: Facts,
     *,
     on_line: Callable[[str], None],
-    started: Callable[[Running], None] = lambda _running: None,
+    started: Callable[[Handle], None] = lambda _running: None,
 ) -> Submitted:
     """Start or adopt the run's job and wait for it.
 
@@ -63,16 +59,14 @@ def submit(
     jti = current_ticket(run)
     promised = written_by(read_ticket(run, jti))
     job = parse_job(run.job_file.read_bytes())
-    place_inputs(run, lambda _done: None)
-    launcher = LocalLauncher(
-        run.profile,
-        platform_socket=platform_socket(run.home) if run.profile.device == "socket" else None,
-        on_line=on_line,
-    )
+    backend = backend_of(run)
     with file_lock(run.folder / "generations.lock"):
-        generation, adopted = _adopt_or_begin(run, jti)
-        placement = _placement(run, job, generation)
-        running = launcher.attach(job, placement) if adopted else launcher.launch(job, placement)
+        generation, adopted = _adopt_or_begin(run, backend, jti)
+        if adopted:
+            running = backend.follow(generation, job, on_line)
+        else:
+            place_inputs(run, lambda _done: None)
+            running = backend.start(generation, job, on_line)
     facts.update(ticket=jti, generation=generation.name, adopted=adopted, job_digest=job.job_digest)
     started(running)
     try:
@@ -82,20 +76,27 @@ def submit(
             _after_the_job(run, running, promised[0].dataset, facts)
         raise
     _after_the_job(run, running, promised[0].dataset, facts)
-    manifests = tuple(_published(run, generation, binding) for binding in promised)
+    driver = str(generation.driver_node)
+    if error := unpublished(
+        job,
+        {binding.dataset: binding.version for binding in promised},
+        lambda dataset: generation.output(driver, dataset),
+    ):
+        raise error
+    manifests = tuple(_published(generation, driver, binding) for binding in promised)
+    nodes = (driver, *(node for node in run.nodes.names if node != driver))
     facts.update(
         results={manifest.dataset: manifest.digest for manifest in manifests},
         versions={manifest.dataset: manifest.version for manifest in manifests},
         parts=sum(len(manifest.parts) for manifest in manifests),
-        nodes=list(run.profile.nodes),
+        nodes=list(nodes),
         seconds=round(outcome.seconds, 3),
     )
-    return Submitted(generation.name, manifests, run.profile.nodes)
+    return Submitted(generation.name, manifests, nodes)
 
 
-def _published(run: Run, generation: Generation, promised: WriteBinding) -> Manifest:
+def _published(generation: Generation, node: str, promised: WriteBinding) -> Manifest:
     """What the job published of one data set, on the driver's node."""
-    node = run.profile.nodes[0]
     manifest = DatasetStore(generation.output(node, promised.dataset)).read()
     if not keeps_promise(manifest, promised):
         raise IntegrityError(
@@ -106,7 +107,7 @@ def _published(run: Run, generation: Generation, promised: WriteBinding) -> Mani
     return manifest
 
 
-def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> None:
+def _after_the_job(run: Run, running: Handle, dataset: str, facts: Facts) -> None:
     """Keep the sealed logs, and what the broker signed about its releases to this ticket."""
     keep_sealed_logs(run, dataset)
     facts["application"] = running.outcome.application_id if running.outcome else None
@@ -118,51 +119,30 @@ def _after_the_job(run: Run, running: Running, dataset: str, facts: Facts) -> No
         facts["policies"] = records[-1].body.get("policies")
 
 
-def _adopt_or_begin(run: Run, jti: str) -> tuple[Generation, bool]:
-    """The last generation if it lives or has ended well under this ticket; else a new one, the others ended."""
+def _adopt_or_begin(run: Run, backend: Backend, jti: str) -> tuple[Generation, bool]:
+    """The last generation, if it lives or has ended well under this ticket, and whether it was started before.
+
+    Else a new one, when the others are proven dead. An intent that nothing has come of is used again.
+    """
     former = generations(run)
-    if former and former[-1].ticket == jti and (former[-1].alive or _succeeded(former[-1])):
-        return former[-1], True
+    if former and former[-1].ticket == jti:
+        if backend.alive(former[-1]) or _succeeded(former[-1]):
+            return former[-1], True
+        if backend.startable(former[-1]):
+            return former[-1], False
     for generation in former:
-        generation.end()
+        backend.end(generation)
     return begin(run, jti), False
 
 
 def _succeeded(generation: Generation) -> bool:
-    """It ended with exit code 0 and its results still lie on the first node."""
+    """It ended with exit code 0 and its results still lie on the driver's node."""
     with suppress(OSError, ValueError, KeyError):
-        if json.loads((generation.folder / EXIT).read_bytes())["exit_code"] == 0:
-            node = generation.run.profile.nodes[0]
+        ended = json.loads((generation.folder / EXIT).read_bytes())
+        if ended["exit_code"] == 0:
+            node = str(generation.driver_node)
             return all(
                 output.version in DatasetStore(generation.output(node, output.dataset)).versions()
                 for output in written_by(read_ticket(generation.run, generation.ticket))
             )
     return False
-
-
-def _placement(run: Run, job: SparkJob, generation: Generation) -> Placement:
-    url, ca = broker_endpoint(run.home, run.broker)
-    claims = read_ticket(run, generation.ticket)
-    issued = run.records.facts("issue_ticket")
-
-    def folder(dataset: str, mode: str, node: str) -> AnyFolder:
-        if mode == "read" and dataset in issued["in_place"]:
-            return input_store(run, dataset, issued["in_place"]).folder
-        here = run.on_node(node, f"in/{dataset}") if mode == "read" else generation.output(node, dataset)
-        Path(here.root).mkdir(parents=True, exist_ok=True, mode=0o700)
-        return here
-
-    def binding(dataset: str, mode: str) -> Binding:
-        bases = [Base(node=node, uri=hadoop_uri(folder(dataset, mode, node))) for node in run.profile.nodes]
-        return Binding(dataset=dataset, bases=tuple(bases))
-
-    return Placement(
-        generation=generation.name,
-        folder=str(generation.folder),
-        code=str(issued["application"]),
-        ticket=str(ticket_path(run, generation.ticket)),
-        broker_url=url,
-        broker_ca=str(ca),
-        bindings=tuple(binding(item.dataset, item.mode) for item in job.datasets),
-        versions={output.dataset: output.version for output in written_by(claims)},
-    )

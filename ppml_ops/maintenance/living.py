@@ -9,7 +9,8 @@ from pathlib import Path
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.identity import partition_folder
 from ppml_ops.datasets.store import DatasetStore
-from ppml_ops.errors import PpmlError
+from ppml_ops.errors import PpmlError, TransientError
+from ppml_ops.lifecycle.backends import backend_of
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.partition import with_day
 from ppml_ops.lifecycle.run import Run, load_run
@@ -36,7 +37,10 @@ class Living:
         if age(folder, self._now) < self._seconds:
             return True
         try:
-            return any(generation.alive for generation in generations(load_run(self._home, key)))
+            run = load_run(self._home, key)
+            return any(backend_of(run).alive(generation) for generation in generations(run))
+        except TransientError:
+            return True  # a cluster that does not answer may run it
         except PpmlError:
             return False
 

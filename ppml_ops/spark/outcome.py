@@ -70,7 +70,8 @@ def unpublished(
     for dataset in job.written:
         if f"{versions[dataset]}.json" not in folder_of(dataset).names(MANIFESTS):
             return WorkloadError(
-                f"job {job.name!r} ended well but published no version {versions[dataset]} of data set {dataset}",
+                f"job {job.name!r} ended well but published no version {versions[dataset]} "
+                f"of data set {dataset}",
                 next_step=f"check that it writes to sealed://{dataset}/…",
             )
     return None

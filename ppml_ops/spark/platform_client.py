@@ -1,6 +1,7 @@
 """Asks a simulated TEE platform to make and destroy TDs: one JSON line each way on a Unix socket."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,13 @@ TIMEOUT_SECONDS = 30.0
 def platform_socket(home: Path) -> Path:
     """Where the simulated platform of a state folder listens."""
     return home / "sim" / "platform.sock"
+
+
+def destroy_recorded_td(platform: Path, folder: Path) -> None:
+    """End the TD that the generation in `folder` had (`td.json`), if it is still there."""
+    path = folder / "td.json"
+    with suppress(OSError, ValueError, KeyError, PpmlError):  # gone already, or the platform and its TDs are
+        PlatformClient(platform).destroy_td(json.loads(path.read_bytes())["td"])
 
 
 class _Reply(BaseModel):

@@ -1,6 +1,7 @@
 """Where Spark, Java, the interpreter and our jar lie on this host."""
 
 import hashlib
+import importlib.metadata
 import os
 import stat
 import sys
@@ -58,3 +59,13 @@ def make_socket_folder(folder: Path) -> Path:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise ConfigError(f"{path} is not a private folder of this user", next_step="remove it, then try again")
     return path
+
+
+def spark_version() -> str:
+    """Of the installed pyspark. Raises ConfigError when there is none."""
+    try:
+        return importlib.metadata.version("pyspark")
+    except importlib.metadata.PackageNotFoundError:
+        raise ConfigError(
+            "pyspark is not installed", next_step="install ppml-ops with its dependencies"
+        ) from None

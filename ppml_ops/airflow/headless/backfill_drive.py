@@ -22,6 +22,7 @@ from ppml_ops.airflow.headless.driving import headless, only_driver, scheduler, 
 from ppml_ops.airflow.headless.stack import END, KILL
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import private_dir
+from ppml_ops.lifecycle.backends import backend_of
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import find_run
 from ppml_ops.spark.process import ProcessRecord, kill_tree
@@ -173,7 +174,7 @@ class Backfiller:
     def _end_jobs(self, run_id: str) -> None:
         run = find_run(self._home, self._dag.dag_id, run_id)
         for generation in generations(run) if run else []:
-            generation.end()
+            backend_of(generation.run).end(generation)
 
     # -- a scheduler of its own --------------------------------------------------------------------------
 

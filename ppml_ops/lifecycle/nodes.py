@@ -1,0 +1,157 @@
+"""The nodes of a run: their folders, and evidence from them; on this host, or in a cluster."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ppml_ops.attestation.evidence import EvidenceProvider, provider_for
+from ppml_ops.datasets.folder import Folder
+from ppml_ops.spark.k8s.plan import SHARED_NODE
+from ppml_ops.spark.platform_client import PlatformClient, platform_socket
+
+if TYPE_CHECKING:
+    from ppml_ops.lifecycle.run import Run
+    from ppml_ops.spark.k8s.nodepods import NodePods
+
+#: In client mode the driver plans and publishes on the worker, which is a node without executors.
+WORKER_NODE = "airflow-worker"
+
+
+class Nodes(Protocol):
+    """The nodes of one run."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Nodes on which tasks of the job run."""
+        ...
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """Nodes that need a copy of the inputs: those of the tasks, and the driver's if it is another one."""
+        ...
+
+    @property
+    def driver(self) -> str | None:
+        """Where drivers publish; None where that is known only of a driver that ran."""
+        ...
+
+    def folder(self, node: str, what: str = "") -> Folder:
+        """A folder of the run on a node: `in/<dataset>`, `g<n>/<dataset>`, or all of it."""
+        ...
+
+    def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
+        """Evidence of a TEE on the node that has measured this job; it is ended with the block."""
+        ...
+
+    def remove(self) -> None:
+        """Remove the run's folders from all nodes, and what was needed to reach them."""
+        ...
+
+    def close(self) -> None:
+        """Close connections; the object may be used again."""
+        ...
+
+
+class LocalNodes:
+    """Folders of this host stand for the disks of nodes."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of the profile."""
+        return self._run.profile.nodes
+
+    placed = names
+
+    @property
+    def driver(self) -> str:
+        """The first one."""
+        return self.names[0]
+
+    def folder(self, node: str, what: str = "") -> Folder:
+        """See `Nodes`."""
+        return Folder(self._run.home / "nodes" / node / self._run.key / what)
+
+    @contextmanager
+    def evidence(self, node: str, job: Path, code: Path) -> Iterator[EvidenceProvider]:
+        """See `Nodes`."""
+        device = self._run.profile.device
+        if device != "socket":
+            yield provider_for({"kind": "tsm", "root": "/"} if device == "tsm" else {"kind": "none"})
+            return
+        platform = PlatformClient(platform_socket(self._run.home))
+        td = platform.create_td(f"{self._run.key}-{node}", job, code)
+        try:
+            yield provider_for({"kind": "socket", "path": td.socket})
+        finally:
+            platform.destroy_td(td.td)
+
+    def remove(self) -> None:
+        """See `Nodes`."""
+        for node in self.placed:
+            self.folder(node).remove()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class ClusterNodes:
+    """Nodes of a cluster, reached through one pod on each."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._pods: NodePods | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that preflight found; the run stays on them."""
+        return tuple(str(node) for node in self._run.records.facts("preflight")["nodes"])
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """See `Nodes`."""
+        return (*self.names, WORKER_NODE) if self._run.profile.platform.mode == "client" else self.names
+
+    @property
+    def driver(self) -> str | None:
+        """See `Nodes`."""
+        if self._run.profile.platform.mode == "client":
+            return WORKER_NODE
+        return SHARED_NODE if self._run.profile.platform.topology == "shared" else None
+
+    def folder(self, node: str, what: str = "") -> Folder:
+        """See `Nodes`."""
+        if node == WORKER_NODE:
+            return Folder(self._run.home / "nodes" / node / self._run.key / what)
+        return self._reach().folder(node, what)
+
+    def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
+        """See `Nodes`."""
+        return self._reach().evidence(node, job, code)
+
+    def remove(self) -> None:
+        """See `Nodes`."""
+        for node in self.placed:
+            self.folder(node).remove()
+        self._reach().remove()
+
+    def close(self) -> None:
+        """End the sessions with the pods; the pods stay."""
+        if self._pods is not None:
+            self._pods.close()
+            self._pods = None
+
+    def _reach(self) -> "NodePods":
+        if self._pods is None:
+            from ppml_ops.spark.k8s.nodepods import NodePods
+
+            self._pods = NodePods(self._run.cluster, self._run.profile, self._run.key)
+        return self._pods
+
+
+def nodes_of(run: "Run") -> Nodes:
+    """The nodes of a run by its profile."""
+    return LocalNodes(run) if run.profile.launcher == "local" else ClusterNodes(run)

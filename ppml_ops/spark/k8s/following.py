@@ -1,0 +1,295 @@
+"""Following a driver that runs in a pod: its lines, its executors, its end, and what came of it.
+
+The API server is asked again and again instead of watched: a poll survives every restart on either side, and a
+job takes minutes. `trouble` decides from what was seen, and is pure; `PodJob` acts.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ppml_ops.errors import ConfigError, PpmlError, TransientError, WorkloadError, error_from_exit_code
+from ppml_ops.spark.k8s.api import Cluster
+from ppml_ops.spark.k8s.kinds import Object
+from ppml_ops.spark.k8s.names import ROLE, driver_name, generation_labels
+from ppml_ops.spark.k8s.podlogs import read_log
+from ppml_ops.spark.k8s.status import PodState, full_quotas, pod_state, seconds_of, warnings_of
+from ppml_ops.spark.outcome import Outcome, failure_of, refusal
+from ppml_ops.spark.profiles import Profile
+
+CONTAINER = "spark-kubernetes-driver"
+POLL_SECONDS = 2.0
+#: Exit codes of a pod of ours that was refused its keys or found damage; see ppml_ops.errors.
+_REFUSED = frozenset({75, 76, 77, 78})
+
+
+class Seen(NamedTuple):
+    """One look at a generation. `driver` is None when there is no such pod."""
+
+    driver: PodState | None
+    executors: tuple[PodState, ...]
+    application: Object | None = None
+
+
+class Trouble(NamedTuple):
+    """Why a generation must be ended now; `permanent` means that trying again can't help."""
+
+    why: str
+    permanent: bool
+
+
+def look(cluster: Cluster, profile: Profile, run_key: str, generation: str) -> Seen:
+    """Ask the cluster. Raises ConfigError and TransientError as every call to it."""
+    namespace, now = profile.platform.namespace, time.time()
+    labels = generation_labels(run_key, generation)
+    driver, executors = None, []
+    for pod in cluster.find("Pod", namespace, labels):
+        if pod["metadata"]["labels"].get(ROLE) == "executor":
+            executors.append(pod_state(pod, now))
+        elif pod["metadata"]["name"] == driver_name(generation):
+            driver = pod_state(pod, now)
+    application = None
+    if driver is None and profile.platform.mode == "operator":
+        application = cluster.get("SparkApplication", namespace, generation)
+    return Seen(driver, tuple(executors), application)
+
+
+def trouble(seen: Seen, profile: Profile, running_for: float) -> Trouble | None:
+    """What, of a look, will not get better by waiting longer. Pure.
+
+    Args:
+        running_for: seconds since the driver was first seen running.
+    """
+    limit = profile.platform.start_limit
+    driver = seen.driver
+    if driver is None:
+        return _application_trouble(seen.application, limit)
+    if driver.phase == "pending" and (driver.never_starts or driver.age > limit):
+        return Trouble(
+            f"its driver did not start within {driver.age:.0f} s: {driver.why or 'no reason is given'}",
+            driver.never_starts,
+        )
+    if driver.phase != "running":
+        return None
+    if running_for > profile.time_limit:
+        return Trouble(f"it ran longer than its limit of {profile.time_limit} s", True)
+    refused = [one for one in seen.executors if one.exit_code in _REFUSED]
+    if len(refused) > profile.platform.executor_failures:
+        return Trouble(f"{len(refused)} executors were refused", True)
+    alive = [one for one in seen.executors if one.phase == "running"]
+    waiting = [one for one in seen.executors if one.phase == "pending"]
+    if not alive and running_for > limit and not any(one.phase == "ended" for one in seen.executors):
+        reasons = next((one.why for one in waiting if one.why), "none could be made")
+        return Trouble(f"no executor started within {running_for:.0f} s: {reasons}", False)
+    if broken := next((one for one in waiting if one.never_starts), None):
+        return Trouble(f"an executor can't start: {broken.why}", True)
+    return None
+
+
+def _application_trouble(application: Object | None, limit: int) -> Trouble | None:
+    if application is None:
+        return None
+    state = application.get("status", {}).get("applicationState", {})
+    if state.get("state") in ("FAILED", "SUBMISSION_FAILED", "FAILING"):
+        return Trouble(
+            f"the Spark operator could not submit it: {str(state.get('errorMessage') or 'no reason')[-500:]}",
+            False,
+        )
+    age = time.time() - seconds_of(application["metadata"].get("creationTimestamp"))
+    if age > limit:
+        return Trouble(
+            f"the Spark operator made no driver within {age:.0f} s "
+            f"(state {state.get('state') or 'none: does it run?'})",
+            False,
+        )
+    return None
+
+
+class PodJob:
+    """One generation whose driver runs in a pod.
+
+    `outcome` is set once `wait` has seen the end, also when `wait` raises; `node` once the driver has one.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        profile: Profile,
+        run_key: str,
+        generation: str,
+        *,
+        on_line: Callable[[str], None],
+    ) -> None:
+        self.outcome: Outcome | None = None
+        self.node: str | None = None
+        self.given_up = False
+        self._cluster = cluster
+        self._profile = profile
+        self._run_key = run_key
+        self._generation = generation
+        self._on_line = on_line
+        self._ended_because: str | None = None
+        self._since = ""
+        self._lines: list[str] = []
+        self._start = time.monotonic()
+        self._running_since: float | None = None
+        self._name = f"the job of generation {generation}"
+
+    def look(self) -> Seen:
+        """One look, remembered."""
+        seen = look(self._cluster, self._profile, self._run_key, self._generation)
+        if seen.driver is not None:
+            self.node = seen.driver.node or self.node
+            if seen.driver.phase == "running" and self._running_since is None:
+                self._running_since = time.monotonic()
+        return seen
+
+    def needs_attention(self) -> bool:
+        """Whether `wait` would have something to do but wait: for triggers, which only look."""
+        seen = self.look()
+        if seen.driver is None:
+            return seen.application is None or trouble(seen, self._profile, 0) is not None
+        return seen.driver.phase in ("ended", "lost") or trouble(seen, self._profile, self._age()) is not None
+
+    def wait(self) -> Outcome:
+        """Follow to the end; returns the outcome of a driver that ended with exit code 0.
+
+        Whether it published its results is for the caller to see.
+
+        Raises:
+            PpmlError: the class of the exit code (70 to 78), or of a refused executor.
+            ConfigError: a pod can't start whatever one waits for.
+            TransientError: no room, nobody reports, or the driver's pod is gone.
+            WorkloadError: failed, ended on request or by the time limit.
+        """
+        missing, lost_since = 0, None
+        while True:
+            seen = self.look()
+            driver = seen.driver
+            if driver is not None and driver.phase in ("running", "ended"):
+                self._print()
+            if driver is not None and driver.phase == "ended":
+                return self._end(driver, seen.executors)
+            if self._ended_because is None and (found := trouble(seen, self._profile, self._age())):
+                self._give_up(found, seen)
+            if driver is None and seen.application is None:
+                missing += 1  # a list may be older than the object that was just made
+                if missing > 5:
+                    return self._end(None, seen.executors)
+            if driver is not None and driver.phase == "lost":
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > self._profile.platform.start_limit:
+                    raise TransientError(
+                        f"{self._name}: {driver.why}; its driver may still run there, so no other is started",
+                        next_step="bring the node back, or delete it from the cluster; then clear `submit`",
+                    )
+            time.sleep(POLL_SECONDS)
+
+    def check_executors(self) -> None:
+        """One look at the executors of a driver that runs elsewhere, in client mode.
+
+        Raises:
+            PpmlError: as `wait`, when they can't start or were refused too often; `given_up` is true then.
+        """
+        seen = look(self._cluster, self._profile, self._run_key, self._generation)
+        driver = PodState("running", None, 0.0)
+        self._running_since = self._running_since or self._start
+        if found := trouble(seen._replace(driver=driver), self._profile, self._age()):
+            self._give_up(found, seen)
+
+    def executors_refused(self) -> PpmlError | None:
+        """The refusal that executors reported, if any did."""
+        return self._refused(look(self._cluster, self._profile, self._run_key, self._generation).executors)
+
+    def stop(self, why: str = "it was ended on request") -> None:
+        """End the driver, whose end takes its executors along; bounded by the profile's grace."""
+        self._ended_because = self._ended_because or why
+        namespace, platform = self._profile.platform.namespace, self._profile.platform
+        if platform.mode == "operator":
+            self._cluster.delete("SparkApplication", namespace, self._generation)
+        self._cluster.delete(
+            "Pod", namespace, driver_name(self._generation), grace=round(self._profile.stop_grace) + 5
+        )
+
+    def _age(self) -> float:
+        return 0.0 if self._running_since is None else time.monotonic() - self._running_since
+
+    def _print(self) -> None:
+        """Lines of our entry point, the only ones; after a lost connection from where they ended."""
+        namespace = self._profile.platform.namespace
+        for line in read_log(
+            self._cluster, namespace, driver_name(self._generation), CONTAINER, since=self._since
+        ):
+            self._since = line.at
+            self._lines.append(line.text)
+            self._on_line(line.text)
+
+    def _give_up(self, found: Trouble, seen: Seen) -> None:
+        """End it and say why, with what events and quotas of the namespace add.
+
+        Raises:
+            WorkloadError: it ran too long.
+            ConfigError: it can't start.
+            TransientError: it may start another time.
+            PpmlError: executors were refused; the class of their exit code.
+        """
+        refused = self._refused(seen.executors)
+        running = seen.driver is not None and seen.driver.phase == "running"
+        details = "" if refused or self._age() > self._profile.time_limit else self._details()
+        self.given_up = True
+        self.stop(found.why)
+        if refused is not None:
+            raise refused
+        what = f"{self._name} was ended: {found.why}" + (f" ({details})" if details else "")
+        if running and self._age() > self._profile.time_limit:
+            raise WorkloadError(what, next_step="make the job faster, or raise time_limit in the profile")
+        if found.permanent:
+            raise ConfigError(what, next_step="correct the profile or the cluster, then clear `submit`")
+        raise TransientError(what, next_step="make room in the cluster, or raise start_limit in the profile")
+
+    def _details(self) -> str:
+        """The newest warnings about the pods of this try, and quotas of the namespace."""
+        namespace = self._profile.platform.namespace
+        labels = generation_labels(self._run_key, self._generation)
+        events: list[Object] = []
+        try:
+            for pod in self._cluster.find("Pod", namespace, labels)[:5]:
+                events += self._cluster.events(namespace, pod["metadata"]["uid"])
+            quotas = full_quotas(self._cluster.find("ResourceQuota", namespace))
+        except PpmlError:
+            return warnings_of(events)
+        return "; ".join(text for text in (warnings_of(events), f"quota {quotas}" if quotas else "") if text)
+
+    def _refused(self, executors: Sequence[PodState]) -> PpmlError | None:
+        """The refusal that an executor's entry point reported; they count, the last one is shown."""
+        refused = [one for one in executors if one.exit_code in _REFUSED]
+        if not refused:
+            return None
+        last = refused[-1]
+        name = f"{self._name}: {len(refused)} executors were refused; the last one"
+        found = refusal(last.exit_code or 0, last.report.line or "", name)
+        return found or error_from_exit_code(
+            last.exit_code or 0, f"{name} ended with exit code {last.exit_code}", next_step="look at its pod"
+        )
+
+    def _end(self, driver: PodState | None, executors: Sequence[PodState]) -> Outcome:
+        code = driver.exit_code if driver is not None else None
+        report = driver.report if driver is not None else None
+        lines = [*self._lines, *([report.line] if report and report.line else [])]
+        application = report.application_id if report is not None else None
+        self.outcome = Outcome(code, application, time.monotonic() - self._start, tuple(lines))
+        if code not in (0, None) and (refused := self._refused(executors)) and code in (1, 11, 70):
+            raise refused
+        if driver is None and self._ended_because is None:
+            raise TransientError(
+                f"{self._name}: its driver's pod is gone and left no exit code, so it counts as failed",
+                next_step="look at the cluster's events; the task begins a new generation",
+            )
+        if code is None and driver is not None and self._ended_because is None:
+            raise TransientError(
+                f"{self._name}: its driver was ended from outside ({driver.why or 'no reason is given'})",
+                next_step="look at the node's memory and events; the task begins a new generation",
+            )
+        if (error := failure_of(self.outcome, self._name, self._ended_because)) is not None:
+            raise error
+        return self.outcome

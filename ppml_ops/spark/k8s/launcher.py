@@ -1,0 +1,111 @@
+"""Starts the driver of a generation in a cluster: ConfigMaps first, then the pod or SparkApplication with them.
+
+Everything is made create-only under names that follow from the generation, so that a second start, after a kill
+at any point, finds what the first one made and there is one driver for each generation.
+"""
+
+from pathlib import Path
+
+from ppml_ops.spark.job import SparkJob
+from ppml_ops.spark.k8s.api import Cluster
+from ppml_ops.spark.k8s.application import spark_application
+from ppml_ops.spark.k8s.bundle import config_maps, pack
+from ppml_ops.spark.k8s.names import generation_labels
+from ppml_ops.spark.k8s.plan import (
+    AGENT,
+    BROKER_CA,
+    DEVICE_FOLDER,
+    GENERATION_FOLDER,
+    JOB,
+    NODE_FOLDER,
+    PODS,
+    PROFILE,
+    THIS_NODE,
+    TICKET,
+    WORK_FOLDER,
+    PodPlan,
+)
+from ppml_ops.spark.k8s.pods import driver_pod
+from ppml_ops.spark.placement import (
+    AgentConfig,
+    Base,
+    Binding,
+    Device,
+    NoDevice,
+    Placement,
+    PlatformDevice,
+    TsmDevice,
+)
+from ppml_ops.spark.profiles import Profile
+from ppml_ops.spark.tools import spark_version
+
+#: Kinds that a generation may have in the cluster, in the order in which they are removed.
+KINDS = ("SparkApplication", "Pod", "ConfigMap")
+
+
+def start(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placement, plan: PodPlan) -> None:
+    """Make the driver of a generation, or find it made.
+
+    Raises:
+        ConfigError: the code bundle is too large, or the cluster refuses.
+        TransientError: the cluster does not answer, or has no room.
+    """
+    make_config(cluster, job, profile, placement, plan)
+    if profile.platform.mode == "operator":
+        cluster.create(spark_application(plan, profile, spark_version()))
+    else:
+        cluster.create(driver_pod(plan, profile))
+
+
+def make_config(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placement, plan: PodPlan) -> None:
+    """The ConfigMaps that all pods of a generation mount."""
+    files = {
+        AGENT: agent_config(profile, placement).encode(),
+        JOB: job.canonical(),
+        PROFILE: profile.model_dump_json().encode(),
+        PODS: plan.encode(),
+        TICKET: Path(placement.ticket).read_bytes(),
+        BROKER_CA: Path(placement.broker_ca).read_bytes(),
+    }
+    for document in config_maps(plan, profile.platform.namespace, files, pack(Path(placement.code))):
+        cluster.create(document)
+
+
+def agent_config(profile: Profile, placement: Placement) -> AgentConfig:
+    """What the agent of each pod reads; paths are those inside the pod, `THIS_NODE` stands for its node."""
+    return AgentConfig(
+        broker_url=placement.broker_url,
+        broker_ca=f"{GENERATION_FOLDER}/{BROKER_CA}",
+        ticket=f"{GENERATION_FOLDER}/{TICKET}",
+        job=f"{GENERATION_FOLDER}/{JOB}",
+        code=f"{WORK_FOLDER}/g/code",
+        device=_device(profile),
+        tee=profile.tee,
+        generation=placement.generation,
+        bindings=placement.bindings,
+    )
+
+
+def _device(profile: Profile) -> Device:
+    if profile.device == "none":
+        return NoDevice()
+    if profile.device == "tsm":
+        return TsmDevice()
+    return PlatformDevice(path=f"{DEVICE_FOLDER}/platform.sock")
+
+
+def pod_binding(dataset: str, folder: str, *, shared: bool, written: bool) -> Binding:
+    """A data set as a pod sees it: one folder, that of its own node, or the one that all nodes share."""
+    base = Base(node="shared" if shared else THIS_NODE, uri=f"file://{NODE_FOLDER}/{folder}")
+    return Binding(dataset=dataset, bases=(base,), spread=written and not shared)
+
+
+def remove(cluster: Cluster, namespace: str, run_key: str, generation: str, *, config: bool = True) -> None:
+    """Delete what a generation has in the cluster; executors first would only be made again, so the driver is.
+
+    Args:
+        config: the ConfigMaps too; a pod that is still ending does not need them any more.
+    """
+    labels = generation_labels(run_key, generation)
+    for kind in KINDS if config else KINDS[:-1]:
+        cluster.delete_all(kind, namespace, labels)

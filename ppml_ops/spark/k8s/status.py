@@ -1,0 +1,129 @@
+"""What the documents of pods, events and quotas say about a job. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from ppml_ops.spark.k8s.refusals import shown
+
+Document = Mapping[str, Any]
+Phase = Literal["pending", "running", "ended", "lost"]
+
+#: Waiting for these never helps: the image or the pod's specification is wrong.
+_NEVER_STARTS = frozenset(
+    {
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+#: A registry may be away for a moment; a wrong name stays wrong.
+_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_MAX_MESSAGE = 4096
+
+
+class Report(NamedTuple):
+    """What our entry point says at its end (`/dev/termination-log`); only its own words, never user text."""
+
+    application_id: str | None
+    line: str | None
+
+
+class PodState(NamedTuple):
+    """A pod as it stands.
+
+    `exit_code` is None while it runs, and for a pod that ended without its container having ended itself;
+    `why` says what a pending or lost pod waits for.
+    """
+
+    phase: Phase
+    node: str | None
+    age: float
+    exit_code: int | None = None
+    report: Report = Report(None, None)
+    why: str = ""
+    never_starts: bool = False
+
+
+def pod_state(pod: Document, now: float) -> PodState:
+    """Read a pod's document; `now` is Unix seconds."""
+    status, spec = pod.get("status", {}), pod.get("spec", {})
+    node, age = spec.get("nodeName"), now - seconds_of(pod["metadata"].get("creationTimestamp"))
+    containers = status.get("containerStatuses") or []
+    state = containers[0].get("state", {}) if containers else {}
+    if ended := state.get("terminated"):
+        report = parse_report(ended.get("message"))
+        why = shown(ended.get("reason") or "", 80)
+        return PodState("ended", node, age, int(ended.get("exitCode", 1)), report, why)
+    if status.get("phase") in ("Failed", "Succeeded"):
+        why = (
+            f"{status.get('reason') or 'Failed'}: {status.get('message') or 'its container left no exit code'}"
+        )
+        return PodState("ended", node, age, why=shown(why, 300))
+    if status.get("phase") == "Unknown" or status.get("reason") == "NodeLost" or _given_up(status):
+        return PodState("lost", node, age, why=f"node {node} does not report any more")
+    if "running" in state:
+        return PodState("running", node, age)
+    waiting = state.get("waiting") or {}
+    reason = str(waiting.get("reason") or "")
+    why = f"{reason}: {waiting.get('message') or ''}".strip(": ") or _condition(status)
+    never = reason in _NEVER_STARTS or (reason in _NO_IMAGE and age > 60)
+    return PodState("pending", node, age, why=shown(why, 300), never_starts=never)
+
+
+def _given_up(status: Document) -> bool:
+    """The control plane evicts it because its node is silent; the process may still run there."""
+    return any(
+        one.get("type") == "DisruptionTarget"
+        and one.get("status") == "True"
+        and one.get("reason") == "DeletionByTaintManager"
+        for one in status.get("conditions") or ()
+    )
+
+
+def _condition(status: Document) -> str:
+    for one in status.get("conditions") or ():
+        if one.get("status") == "False" and one.get("message"):
+            return f"{one.get('reason') or one.get('type')}: {one['message']}"
+    return ""
+
+
+def parse_report(message: object) -> Report:
+    """The termination message of our entry point; anything else gives an empty report."""
+    try:
+        document = json.loads(str(message or "")[:_MAX_MESSAGE])
+        application, line = document.get("application_id"), document.get("line")
+    except (ValueError, AttributeError, RecursionError):
+        return Report(None, None)
+    return Report(
+        shown(application, 100) if isinstance(application, str) else None,
+        shown(line, 2000) if isinstance(line, str) else None,
+    )
+
+
+def seconds_of(timestamp: str | None) -> float:
+    """An RFC 3339 time in Unix seconds; none is now and counts from the epoch's end: age 0."""
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else float("inf")
+
+
+def warnings_of(events: Iterable[Document], limit: int = 3) -> str:
+    """The newest warnings of an object, one line."""
+    newest = sorted(
+        (event for event in events if event.get("type") == "Warning"),
+        key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""),
+    )[-limit:]
+    lines = dict.fromkeys(f"{event.get('reason')}: {event.get('message')}" for event in newest)
+    return shown("; ".join(lines), 600)
+
+
+def full_quotas(quotas: Iterable[Document]) -> str:
+    """Which limits of the namespace are used up so far that a pod may not fit, e.g. `pods 4/4`; one line."""
+    lines = []
+    for quota in quotas:
+        hard, used = quota.get("status", {}).get("hard", {}), quota.get("status", {}).get("used", {})
+        name = quota.get("metadata", {}).get("name")
+        lines += [f"{name}: {what} {used.get(what, 0)} of {most} used" for what, most in sorted(hard.items())]
+    return shown("; ".join(lines), 600)
