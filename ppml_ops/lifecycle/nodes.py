@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ppml_ops.attestation.evidence import EvidenceProvider, provider_for
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.spark.k8s.plan import SHARED_NODE
 from ppml_ops.spark.platform_client import PlatformClient, platform_socket
@@ -36,7 +37,7 @@ class Nodes(Protocol):
         """Where drivers publish; None where that is known only of a driver that ran."""
         ...
 
-    def folder(self, node: str, what: str = "") -> Folder:
+    def folder(self, node: str, what: str = "") -> AnyFolder:
         """A folder of the run on a node: `in/<dataset>`, `g<n>/<dataset>`, or all of it."""
         ...
 
@@ -71,7 +72,7 @@ class LocalNodes:
         """The first one."""
         return self.names[0]
 
-    def folder(self, node: str, what: str = "") -> Folder:
+    def folder(self, node: str, what: str = "") -> AnyFolder:
         """See `Nodes`."""
         return Folder(self._run.home / "nodes" / node / self._run.key / what)
 
@@ -122,7 +123,7 @@ class ClusterNodes:
             return WORKER_NODE
         return SHARED_NODE if self._run.profile.platform.topology == "shared" else None
 
-    def folder(self, node: str, what: str = "") -> Folder:
+    def folder(self, node: str, what: str = "") -> AnyFolder:
         """See `Nodes`."""
         if node == WORKER_NODE:
             return Folder(self._run.home / "nodes" / node / self._run.key / what)

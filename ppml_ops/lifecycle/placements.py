@@ -1,8 +1,6 @@
 """Where a generation finds its code, ticket, broker and bytes: as processes of this host see it, or pods."""
 
-from pathlib import Path
-
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.promise import written_by
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.broker_access import broker_endpoint
@@ -23,11 +21,11 @@ def host_placement(generation: Generation, job: SparkJob, nodes: tuple[str, ...]
     run = generation.run
     in_place = run.records.facts("issue_ticket")["in_place"]
 
-    def folder(dataset: str, mode: str, node: str) -> Folder:
+    def folder(dataset: str, mode: str, node: str) -> AnyFolder:
         if mode == "read" and dataset in in_place:
             return input_store(run, dataset, in_place).folder
         here = run.nodes.folder(node, f"in/{dataset}") if mode == "read" else generation.output(node, dataset)
-        Path(here.root).mkdir(parents=True, exist_ok=True, mode=0o700)
+        here.local().mkdir(parents=True, exist_ok=True, mode=0o700)
         return here
 
     def binding(dataset: str, mode: str) -> Binding:

@@ -65,7 +65,7 @@ def test_own_files_on_a_machine_without_a_tee_that_the_policy_allows(
     life.to("submit")
     (manifest,) = result_manifests(life.run)
     part = max(manifest.parts, key=lambda one: one.length)
-    with damaged(life.run.on_node(part.node or "", f"g1/{life.result}").local(part.path), b""):
+    with damaged(life.run.nodes.folder(part.node or "", f"g1/{life.result}").local(part.path), b""):
         with pytest.raises(IntegrityError, match="missing or not the one written"):
             life.to("gather")
         assert life.results.versions() == []

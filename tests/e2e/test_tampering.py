@@ -114,7 +114,7 @@ def test_an_older_version_put_back_in_the_storage_is_refused(home: Path, day: da
 
 
 def _node_part(life: LifeCycle, node: str) -> Path:
-    return life.run.on_node(node, f"in/{life.people}").local(life.store.read(2).parts[0].path)
+    return life.run.nodes.folder(node, f"in/{life.people}").local(life.store.read(2).parts[0].path)
 
 
 def test_an_older_version_put_back_on_the_nodes_is_refused(home: Path, day: date) -> None:
@@ -124,7 +124,7 @@ def test_an_older_version_put_back_on_the_nodes_is_refused(home: Path, day: date
 
     def roll_back(_running: object) -> None:
         for node in life.run.profile.nodes:
-            folder = life.run.on_node(node, f"in/{life.people}")
+            folder = life.run.nodes.folder(node, f"in/{life.people}")
             folder.local("_manifest/2.json").write_bytes(older)
             _node_part(life, node).write_bytes(old_part)
 

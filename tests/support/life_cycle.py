@@ -191,7 +191,7 @@ class LifeCycle:
             if path not in named and not path.startswith(("_manifest/", "_logs/", "_reserved/"))
         ]
         found += [f"{g.name} lives" for g in generations(self.run) if g.alive]
-        found += [f"on {node}" for node in self.run.profile.nodes if self.run.on_node(node).files()]
+        found += [f"on {node}" for node in self.run.profile.nodes if self.run.nodes.folder(node).files()]
         found += [str(path) for path in self.run.plaintext.rglob("*") if path.is_file()]
         found += [str(path) for path in self.run.folder.glob("g*/work")]
         return found

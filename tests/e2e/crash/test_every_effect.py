@@ -67,4 +67,4 @@ def test_a_run_whose_every_stage_dies_before_every_effect(home: Path, day: date)
     assert hidden_files(life.run.folder) == []
     assert hidden_files(home / "owner") == []
     assert [str(path) for path in life.run.plaintext.rglob("*") if "result" not in path.parts] == []
-    assert [node for node in life.run.profile.nodes if life.run.on_node(node).files()] == []
+    assert [node for node in life.run.profile.nodes if life.run.nodes.folder(node).files()] == []

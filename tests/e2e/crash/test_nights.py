@@ -100,6 +100,6 @@ def test_every_night_is_proven_whoever_dies(
         assert results.strangers(newest) == [] or len(results.versions()) > 1, about
         assert not any(generation.alive for generation in generations(run)), about
         assert [str(path) for path in run.plaintext.rglob("*") if "result" not in path.parts] == [], about
-        assert not any(run.on_node(node).files() for node in run.profile.nodes), about
+        assert not any(run.nodes.folder(node).files() for node in run.profile.nodes), about
     assert running(home, DRIVER) + running(home, SUPERVISOR) == [], about
     print(about)
