@@ -103,22 +103,22 @@ def key_ring(bundle: dict[str, Any], config: AgentConfig) -> dict[str, Any]:
     Raises:
         ConfigError: a released data set has no binding here.
     """
-    bases = {
-        binding.dataset: [base.model_dump(mode="json") for base in binding.bases] for binding in config.bindings
-    }
+    bindings = {binding.dataset: binding for binding in config.bindings}
     datasets = []
     for item in bundle["datasets"]:
         name = item["dataset"]
-        if name not in bases:
+        if name not in bindings:
             raise ConfigError(
                 f"the ticket names data set {name!r}, but the placement has no folder for it",
                 next_step="place the data set on the nodes and begin a new generation",
             )
-        entry = {"dataset": name, "mode": item["mode"], "key": item["key"], "bases": bases[name]}
+        bases = [base.model_dump(mode="json") for base in bindings[name].bases]
+        entry = {"dataset": name, "mode": item["mode"], "key": item["key"], "bases": bases}
         if item["mode"] == "read":
             entry["manifest"] = {"version": item["version"], "digest": item["manifest_digest"]}
         else:
             entry |= {"version": item["version"], "manifest": item["manifest"]}
+            entry["spread"] = bindings[name].spread
         datasets.append(entry)
     return {
         "ppml": "keyring/1",

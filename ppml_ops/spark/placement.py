@@ -1,8 +1,8 @@
 """Where one try of a job runs and finds its bytes. Outside the job digest: another try has another one."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ppml_ops.canonical import canonical_json
 from ppml_ops.keys.model import DATASET_PATTERN
@@ -27,6 +27,16 @@ class Binding(_Model):
 
     dataset: str = Field(pattern=DATASET_PATTERN, description="Data set id.")
     bases: tuple[Base, ...] = Field(min_length=1, max_length=64, description="Its folders, in order.")
+    spread: bool = Field(
+        False,
+        description="Written: every process has the folder of its own node only, and can't see the others'.",
+    )
+
+    @model_validator(mode="after")
+    def _own_folder(self) -> Self:
+        if self.spread and len(self.bases) != 1:
+            raise ValueError("a spread data set has one folder in each process: its own node's")
+        return self
 
 
 class PlatformDevice(_Model):

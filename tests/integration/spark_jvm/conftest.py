@@ -52,6 +52,8 @@ def _bind_all(world: World) -> None:
         world.bind_write(dataset)
     for dataset in ("w-two", "w-two-dyn"):
         world.bind_write(dataset, ("node-a", "node-b"))
+    for dataset in ("s-plain", "s-refuse"):
+        world.bind_write(dataset, spread=True)
     world.bind_write("w-later", version=5, previous="ee" * 32)
     for kind in FORMATS:
         world.table(f"r-{kind}", kind)

@@ -108,7 +108,13 @@ class World:
         return [{"node": node, "uri": self.base(dataset, node).as_uri()} for node in nodes]
 
     def bind_write(
-        self, dataset: str, nodes: Sequence[str] = ("node-a",), version: int = 1, previous: str | None = None
+        self,
+        dataset: str,
+        nodes: Sequence[str] = ("node-a",),
+        version: int = 1,
+        previous: str | None = None,
+        *,
+        spread: bool = False,
     ) -> None:
         """Bind `dataset` for writing."""
         entry: dict[str, Any] = {
@@ -116,6 +122,7 @@ class World:
             "mode": "write",
             "key": b64e(self.key(dataset)),
             "version": version,
+            "spread": spread,
         }
         entry["bases"] = self._bases(dataset, nodes)
         entry["manifest"] = head(dataset, previous).document()
@@ -179,13 +186,25 @@ class World:
 
     def write_ring(self) -> None:
         """Write what the agent will print."""
+        self.ring.write_bytes(self._ring(self.entries))
+
+    def write_ring_of(self, node: str, file: Path) -> None:
+        """Write to `file` what the agent of a process on `node` will print: spread data sets lie there only."""
+        entries = [
+            entry | {"bases": self._bases(entry["dataset"], (node,))} if entry.get("spread") else entry
+            for entry in self.entries
+        ]
+        file.write_bytes(self._ring(entries))
+
+    @staticmethod
+    def _ring(entries: list[dict[str, Any]]) -> bytes:
         ring = {
             "ppml": "keyring/1",
             "trust_domain": TRUST_DOMAIN,
             "generation": "r-g1",
-            "datasets": self.entries,
+            "datasets": entries,
         }
-        self.ring.write_bytes(canonical_json(ring))
+        return canonical_json(ring)
 
     def environment(self) -> dict[str, str]:
         """What a JVM of this world needs in its environment."""

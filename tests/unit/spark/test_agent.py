@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ppml_ops.attestation.measure import code_digest
 from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
 from ppml_ops.spark import agent
 from ppml_ops.spark.job import CodeBundle, parse_job
-from ppml_ops.spark.placement import AgentConfig, NoDevice
+from ppml_ops.spark.placement import AgentConfig, Binding, NoDevice
 
 from .builders import job, placement
 
@@ -109,9 +110,21 @@ def test_key_ring_joins_keys_with_folders(config: AgentConfig) -> None:
         {
             "dataset": "result", "mode": "write", "key": KEY,
             "bases": [{"node": "node-a", "uri": "file:///nodes/a/result"}],
-            "version": 2, "manifest": {"x": 1},
+            "version": 2, "manifest": {"x": 1}, "spread": False,
         },
     ]  # fmt: skip
+
+
+def test_a_spread_data_set_is_one_in_the_ring_too(config: AgentConfig) -> None:
+    own = config.bindings[1].model_copy(update={"spread": True})
+    ring = agent.key_ring(bundle(), config.model_copy(update={"bindings": (config.bindings[0], own)}))
+    assert ring["datasets"][1]["spread"] is True
+
+
+def test_a_spread_data_set_has_its_own_nodes_folder_only() -> None:
+    bases = [{"node": node, "uri": f"file:///{node}"} for node in ("a", "b")]
+    with pytest.raises(ValidationError, match="its own node's"):
+        Binding.model_validate({"dataset": "result", "bases": bases, "spread": True})
 
 
 def test_released_data_set_without_folder_is_a_configuration_error(config: AgentConfig) -> None:

@@ -32,9 +32,10 @@ final class Binding {
     private final int version;
     private final String digest;
     private final ObjectNode template;
+    private final boolean spread;
 
     private Binding(String dataSet, String trustDomain, SealedCipher cipher, List<Base> bases, int version,
-            String digest, ObjectNode template) {
+            String digest, ObjectNode template, boolean spread) {
         this.dataSet = dataSet;
         this.trustDomain = trustDomain;
         this.cipher = cipher;
@@ -42,18 +43,23 @@ final class Binding {
         this.version = version;
         this.digest = digest;
         this.template = template;
+        this.spread = spread;
     }
 
     /** To be read: exactly the manifest {@code version} whose file has this SHA-256. */
     static Binding reading(String dataSet, String trustDomain, SealedCipher cipher, List<Base> bases, int version,
             String digest) {
-        return new Binding(dataSet, trustDomain, cipher, bases, version, digest, null);
+        return new Binding(dataSet, trustDomain, cipher, bases, version, digest, null, false);
     }
 
-    /** To be written: the first commit publishes {@code version}, filled in from {@code template}. */
+    /**
+     * To be written: the first commit publishes {@code version}, filled in from {@code template}.
+     *
+     * @param spread each process writes to the folder of its own node and sees no other one
+     */
     static Binding writing(String dataSet, String trustDomain, SealedCipher cipher, List<Base> bases, int version,
-            ObjectNode template) {
-        return new Binding(dataSet, trustDomain, cipher, bases, version, null, template);
+            ObjectNode template, boolean spread) {
+        return new Binding(dataSet, trustDomain, cipher, bases, version, null, template, spread);
     }
 
     String dataSet() {
@@ -74,6 +80,11 @@ final class Binding {
 
     boolean writable() {
         return template != null;
+    }
+
+    /** Does every node have a folder of its own that other nodes' processes can't see. */
+    boolean spread() {
+        return spread;
     }
 
     int version() {

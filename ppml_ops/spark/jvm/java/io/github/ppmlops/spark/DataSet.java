@@ -17,6 +17,7 @@ final class DataSet {
     private final Binding binding;
     private final Object commitLock = new Object();
     private final Set<String> unpublished = ConcurrentHashMap.newKeySet();
+    private final Set<String> announced = ConcurrentHashMap.newKeySet();
     private final ThreadLocal<List<String>> deferredDeletes = new ThreadLocal<>();
     private volatile Manifest current = Manifest.NONE;
 
@@ -43,10 +44,27 @@ final class DataSet {
         }
     }
 
+    /** On an executor of a spread data set: the manifest lies on the driver's node, parts on all of them. */
+    boolean isBlind() {
+        return binding.spread() && KeyRing.heads() != null;
+    }
+
+    /** Our commit protocol has given this name to a task; see {@link Spread#checkWriter}. */
+    void announce(String file) {
+        announced.add(file);
+    }
+
+    boolean isAnnounced(String file) {
+        return announced.contains(file);
+    }
+
     /** The manifest that paths are checked against now. */
     Manifest manifest(Bases bases) throws IOException {
         if (!binding.writable()) {
             return pinned(bases);
+        }
+        if (isBlind()) {
+            return Manifest.NONE;
         }
         KeyRing.Heads driver = KeyRing.heads();
         return driver == null ? current : follow(bases, driver.head(name()));
@@ -125,10 +143,12 @@ final class DataSet {
     }
 
     void deleted(String path) {
+        announced.removeIf(file -> Names.isUnder(file, path));
         unpublished.removeIf(file -> Names.isUnder(file, path));
     }
 
     void renamed(String source, String target) {
+        announced.removeIf(file -> Names.isUnder(file, source));
         Collection<String> moved = unpublished.stream().filter(file -> Names.isUnder(file, source)).toList();
         for (String file : moved) {
             unpublished.remove(file);

@@ -43,6 +43,14 @@ final class Fields {
         return value.intValue();
     }
 
+    static boolean bool(JsonNode node, String name) throws IOException {
+        JsonNode value = node.get(name);
+        if (value == null || !value.isBoolean()) {
+            throw new IOException("'" + name + "' is neither true nor false");
+        }
+        return value.booleanValue();
+    }
+
     static void equal(JsonNode node, String name, String wanted) throws IOException {
         if (!text(node, name).equals(wanted)) {
             throw new IOException("'" + name + "' is not the expected '" + wanted + "'");

@@ -6,9 +6,11 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -78,15 +80,31 @@ final class JobCommit {
             }
             parts.put(part.path(), part);
         }
+        checkOnce();
         checkFinalFiles();
         return parts.values();
     }
 
-    /** One listing per folder: a node folder that driver and executors don't share would publish a lie. */
+    private void checkOnce() throws SealedIntegrityException {
+        Set<String> paths = new HashSet<>();
+        for (ManifestPart part : written) {
+            if (!paths.add(part.path())) {
+                throw new SealedIntegrityException(dataSet.name(), "two tasks report " + part.path());
+            }
+        }
+    }
+
+    /**
+     * One listing per folder: a node folder that driver and executors don't share would publish a lie. Of spread data
+     * sets the tasks of other nodes have looked at theirs themselves, and who gathers compares them with the manifest.
+     */
     private void checkFinalFiles() throws IOException {
         Map<String, Map<String, List<Bases.Found>>> folders = new HashMap<>();
         List<String> problems = new ArrayList<>();
         for (ManifestPart part : written) {
+            if (dataSet.binding().spread() && !bases.node(0).equals(part.node())) {
+                continue;
+            }
             String folder = Names.parent(part.path());
             if (!folders.containsKey(folder)) {
                 folders.put(folder, bases.list(folder));

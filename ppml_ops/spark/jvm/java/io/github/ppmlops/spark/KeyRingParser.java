@@ -17,7 +17,7 @@ final class KeyRingParser {
     private static final Set<String> RING_FIELDS = Set.of("ppml", "trust_domain", "generation", "datasets");
     private static final Set<String> READ_FIELDS = Set.of("dataset", "mode", "key", "bases", "manifest");
     private static final Set<String> WRITE_FIELDS =
-        Set.of("dataset", "mode", "key", "bases", "manifest", "version");
+        Set.of("dataset", "mode", "key", "bases", "manifest", "version", "spread");
 
     private KeyRingParser() {
     }
@@ -63,7 +63,11 @@ final class KeyRingParser {
         Fields.exactly(manifest, ManifestCodec.TEMPLATE_FIELDS, "manifest");
         ManifestCodec.checkHead(manifest, dataSet, trustDomain);
         int version = Fields.positiveInt(entry, "version");
-        return Binding.writing(dataSet, trustDomain, cipher, bases, version, (ObjectNode) manifest);
+        boolean spread = Fields.bool(entry, "spread");
+        if (spread && bases.size() != 1) {
+            throw new IOException("'bases' of a spread data set names other folders than this node's own");
+        }
+        return Binding.writing(dataSet, trustDomain, cipher, bases, version, (ObjectNode) manifest, spread);
     }
 
     private static byte[] key(JsonNode entry) throws IOException {

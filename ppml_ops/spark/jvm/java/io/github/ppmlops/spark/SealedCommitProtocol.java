@@ -25,6 +25,7 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
     private static final long serialVersionUID = 1L;
 
     private final String output;
+    private final boolean dynamicOverwrite;
     /** In tasks: temporary file → final file; each attempt deserializes its own copy of this object. */
     private transient Map<String, Path> files;
     /** On the driver: paths that an overwrite replaces, and what tasks have reported. */
@@ -35,6 +36,7 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
     public SealedCommitProtocol(String jobId, String path, boolean dynamicPartitionOverwrite) {
         super(jobId, path, dynamicPartitionOverwrite);
         this.output = path;
+        this.dynamicOverwrite = dynamicPartitionOverwrite;
     }
 
     private boolean isSealed() {
@@ -51,6 +53,7 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
             try {
                 SealedFileSystem system = fileSystem(job);
                 system.dataSet().requireWritable();
+                Spread.checkJob(system.dataSet(), job.getConfiguration(), dynamicOverwrite);
                 if (system.inside(new Path(output)).isEmpty()) {
                     throw new IOException("PPML-CONFIG: write to a folder in the data set, like " + system.getUri()
                         + "/result, not to its root");
@@ -74,6 +77,7 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
         String temporary = super.newTaskTempFile(task, folder, spec);
         Path target = folder.isDefined() ? new Path(output, folder.get()) : new Path(output);
         files.put(temporary, new Path(target, new Path(temporary).getName()));
+        announce(task, temporary);
         return temporary;
     }
 
@@ -84,9 +88,29 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
             throw Sneaky.raise(new IOException("PPML-CONFIG: a partition has its own location outside the data set"
                 + " that the table is written to; that would not be sealed under its key"));
         }
+        if (isSealed()) {
+            try {
+                Spread.refuseOwnLocation(fileSystem(task).dataSet());
+            } catch (IOException error) {
+                throw Sneaky.raise(error);
+            }
+        }
         String temporary = super.newTaskTempFileAbsPath(task, folder, spec);
         files.put(temporary, target);
+        announce(task, temporary);
         return temporary;
+    }
+
+    private void announce(TaskAttemptContext task, String temporary) {
+        if (!isSealed()) {
+            return;
+        }
+        try {
+            SealedFileSystem system = fileSystem(task);
+            system.dataSet().announce(system.inside(new Path(temporary)));
+        } catch (IOException error) {
+            throw Sneaky.raise(error);
+        }
     }
 
     private boolean sameDataSet(Path target) {
@@ -100,19 +124,34 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
         if (!isSealed()) {
             return super.commitTask(task);
         }
-        List<ManifestPart> parts = new ArrayList<>();
         try {
             SealedFileSystem system = fileSystem(task);
+            List<ManifestPart> parts = new ArrayList<>();
             for (Map.Entry<String, Path> file : files.entrySet()) {
                 ManifestPart part = system.measure(new Path(file.getKey()), system.inside(file.getValue()));
                 if (part != null) {
                     parts.add(part);
                 }
             }
+            return new TaskCommitMessage(new TaskReport(committed(task, system, parts), parts));
         } catch (IOException error) {
             throw Sneaky.raise(error);
         }
-        return new TaskCommitMessage(new TaskReport(super.commitTask(task).obj(), parts));
+    }
+
+    private Object committed(TaskAttemptContext task, SealedFileSystem system, List<ManifestPart> parts)
+            throws IOException {
+        if (!system.dataSet().binding().spread()) {
+            return super.commitTask(task).obj();
+        }
+        try {
+            Object message = super.commitTask(task).obj();
+            Spread.checkCommitted(system, parts);
+            return message;
+        } catch (Throwable error) {  // nobody else can remove them from this node
+            JobCommit.removeParts(system, parts);
+            throw error;
+        }
     }
 
     @Override

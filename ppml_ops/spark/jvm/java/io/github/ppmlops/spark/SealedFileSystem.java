@@ -13,6 +13,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.security.AccessControlException;
 import org.apache.hadoop.util.Progressable;
+import org.apache.spark.TaskContext;
 
 /**
  * {@code sealed://<data set>/<path>}: sealed files in one or more node folders, checked against the manifest.
@@ -85,6 +86,7 @@ public class SealedFileSystem extends FileSystem {
             short replication, long blockSize, Progressable progress) throws IOException {
         String name = changeable(path);
         refuseIfPublished(name, "replaced");
+        Spread.checkWriter(dataSet, name, TaskContext.get() != null);
         FSDataOutputStream raw = bases.create(name, overwrite, bufferSize, progress);
         dataSet.created(name);
         // No statistics: the file system below counts these bytes already.

@@ -35,6 +35,16 @@ final class StrictView {
     }
 
     FileStatus status(String path) throws IOException {
+        if (dataSet.binding().spread() && !Names.isExempt(path) && !dataSet.isBlind()) {
+            Manifest manifest = dataSet.manifest(bases);
+            ManifestPart part = manifest.part(path);
+            if (part != null && !bases.node(0).equals(part.node())) {
+                return new FileStatus(SealedCipher.plainLength(part.length()), false, 1, 0, 0, qualified(path));
+            }
+            if (manifest.children(path) != null) {
+                return folder(path, 0);
+            }
+        }
         return path.isEmpty() ? folder(path, 0) : status(path, visible(path));
     }
 
@@ -58,7 +68,8 @@ final class StrictView {
     private Bases.Found unnamed(String path, boolean exempt, List<Bases.Found> found)
             throws FileNotFoundException {
         if (!found.isEmpty() && dataSet.binding().writable()
-                && (exempt || found.get(0).status().isDirectory() || dataSet.isUnpublished(path))) {
+                && (exempt || found.get(0).status().isDirectory() || dataSet.isUnpublished(path)
+                    || dataSet.isBlind())) { // of a lost attempt: the next one must see what it replaces
             return found.get(0);
         }
         if (!found.isEmpty() && !exempt && !Names.isHidden(Names.name(path))) {
@@ -68,6 +79,7 @@ final class StrictView {
     }
 
     FileStatus[] list(String path) throws IOException {
+        refuseReadBack(path, isNamed(path));
         if (!path.isEmpty()) {
             FileStatus self = status(path);
             if (self.isFile()) {
@@ -97,6 +109,20 @@ final class StrictView {
         }
         warn(strangers);
         return seen.toArray(new FileStatus[0]);
+    }
+
+    /** Is it a published part, or a folder that holds some. */
+    private boolean isNamed(String path) throws IOException {
+        Manifest manifest = dataSet.binding().spread() ? dataSet.manifest(bases) : Manifest.NONE;
+        Map<String, ManifestPart> children = manifest.children(path);
+        return manifest.part(path) != null || children != null && !children.isEmpty();
+    }
+
+    /** Of a spread data set no process has all parts: some of its rows must not pass for all of them. */
+    private void refuseReadBack(String path, boolean published) throws AccessControlException {
+        if (dataSet.binding().spread() && !Names.isExempt(path) && (published || dataSet.isBlind())) {
+            throw Spread.unreadable(dataSet, path);
+        }
     }
 
     /** A glob over the root must find neither manifests nor our logs. */
@@ -150,6 +176,7 @@ final class StrictView {
             throw new AccessControlException("PPML-DENIED: data set '" + dataSet.name() + "': " + path
                 + " is named by no manifest and can't be opened");
         }
+        refuseReadBack(path, part != null);
         Bases.Found found = path.isEmpty() ? null : visible(path);
         if (found == null || found.status().isDirectory()) {
             throw new FileNotFoundException(path + " is a folder");
