@@ -47,7 +47,7 @@ class Session:
             return {"ok": False, "error": "missing"}, b""
         except FileExistsError:
             return {"ok": False, "error": "exists"}, b""
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
             return {"ok": False, "error": "failed", "why": f"{type(error).__name__}: {why}"[:300]}, b""
 
