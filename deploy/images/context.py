@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 #: What each image takes from the checkout as it is.
 FILES = {
     "spark": ("requirements-bootstrap.txt", "requirements-spark.txt"),
+    "sim": ("requirements-bootstrap.txt", "requirements-sim.txt"),
 }
 _BYTECODE = "__pycache__"
 _DEFAULT_EPOCH = 315532800  # 1980-01-01: zip, which some builders use, knows nothing earlier
@@ -38,6 +39,8 @@ def make_context(kind: str, folder: Path) -> str:
     copy_tree(Path(ppml_ops.__file__).resolve().parent, package)
     for jar in runner_jars(Path(sys.prefix)):
         copy_file(jar, prefix / "share/ppml-ops" / jar.name)
+    if kind == "sim":
+        copy_tree(CHECKOUT / "sim/ppml_sim", package.with_name("ppml_sim"))
     write_metadata(package.with_name(f"ppml_ops-{ppml_version()}.dist-info"), entry_points=kind == "airflow")
     digest = runner_digest(package, prefix)
     if digest != runner_digest():
