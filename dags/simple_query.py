@@ -17,12 +17,12 @@ from ppml_ops.airflow.orchestrator import (
     Merge,
     OpenRun,
     Preflight,
-    Submit,
     VerifyRun,
 )
 from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
 from ppml_ops.airflow.receipt import WriteReceipt
 from ppml_ops.airflow.stage import BY_INDEX
+from ppml_ops.airflow.submit import Submit
 from ppml_ops.settings import Settings
 from ppml_ops.spark.profiles import profile_names
 from ppml_ops.workloads import path_of

@@ -1,7 +1,6 @@
 """Operators of the orchestrator zone: handles, digests, tickets, ciphertext; no key, no plaintext."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Context
@@ -12,7 +11,6 @@ from ppml_ops.airflow.site import find_connections, storage_of
 from ppml_ops.airflow.stage import StageOperator, asked_run
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.attest import attest
-from ppml_ops.lifecycle.backends import Handle
 from ppml_ops.lifecycle.clean_up import clean_up
 from ppml_ops.lifecycle.distribute import distribute
 from ppml_ops.lifecycle.gather import gather
@@ -20,7 +18,6 @@ from ppml_ops.lifecycle.merge import merge
 from ppml_ops.lifecycle.open_run import open_run
 from ppml_ops.lifecycle.preflight import preflight
 from ppml_ops.lifecycle.run import Run
-from ppml_ops.lifecycle.submit import submit
 from ppml_ops.lifecycle.verify_run import verify_run
 from ppml_ops.receipts.records import Facts
 
@@ -96,31 +93,6 @@ class Attest(OrchestratorStage):
         if not facts["attested"]:
             self.log.warning("UNATTESTED: no TEE; the data set's policy allows that.")
         return VerdictHandle(allow=facts["allow"], simulated=facts["simulated"], attested=facts["attested"])
-
-
-class Submit(OrchestratorStage):
-    """Run the Spark job in the TEE; returns one handle for each node that may hold parts of the result."""
-
-    stage = "submit"
-    time_limit = timedelta(hours=25)  # the profile's own limit of a job is a day at most
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._running: Handle | None = None
-
-    def work(self, run: Run, facts: Facts, context: Context) -> list[NodeHandle]:
-        """See `ppml_ops.lifecycle.submit`."""
-
-        def started(running: Handle) -> None:
-            self._running = running
-
-        done = submit(run, facts, on_line=self.log.info, started=started)
-        return [NodeHandle(node=node, generation=done.generation) for node in done.nodes]
-
-    def on_kill(self) -> None:
-        """The task was ended in Airflow: end the job as well."""
-        if self._running is not None:
-            self._running.stop("its task was ended in Airflow")
 
 
 class Gather(OrchestratorStage):

@@ -11,10 +11,12 @@ from typing import Literal
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.keys.broker import BrokerSite
+from ppml_ops.lifecycle.run import Run
 from ppml_ops.settings import Settings
+from ppml_ops.spark.k8s.access import ClusterAccess
 
 Zone = Literal["owner", "orchestrator"]
-STORAGE, KEY_SERVICE, BROKER = "storage", "key_service", "broker"
+STORAGE, KEY_SERVICE, BROKER, KUBERNETES = "storage", "key_service", "broker", "kubernetes"
 
 
 def find_connections() -> dict[str, str]:
@@ -24,6 +26,7 @@ def find_connections() -> dict[str, str]:
         STORAGE: settings.storage_conn_id,
         KEY_SERVICE: settings.key_service_conn_id,
         BROKER: settings.broker_conn_id,
+        KUBERNETES: settings.kubernetes_conn_id,
     }
     found = {kind: conn_id or f"ppml_{kind}_default" for kind, conn_id in named.items()}
     return {kind: conn_id for kind, conn_id in found.items() if named[kind] or _exists(conn_id)}
@@ -62,6 +65,16 @@ def broker_of(connections: Mapping[str, str], zone: Zone) -> BrokerSite | None:
     from ppml_ops.airflow.hooks.broker import PpmlBrokerHook
 
     return PpmlBrokerHook(conn_id).get_conn(owner=zone == "owner")
+
+
+def cluster_of(run: Run, zone: Zone) -> ClusterAccess | None:
+    """The cluster of the connection, None without one. Runs on this host and the owner's zone need none."""
+    conn_id = Settings().kubernetes_conn_id or run.connections.get(KUBERNETES)
+    if conn_id is None or zone == "owner" or run.profile.launcher != "kubernetes":
+        return None
+    from ppml_ops.airflow.hooks.cluster import cluster_access
+
+    return cluster_access(conn_id, run.home)
 
 
 def _exists(conn_id: str) -> bool:

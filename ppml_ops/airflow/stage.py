@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
-from ppml_ops.airflow.site import Zone, broker_of
+from ppml_ops.airflow.site import Zone, broker_of, cluster_of
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.lifecycle.partition import partition_of
 from ppml_ops.lifecycle.run import Run, load_run
@@ -56,8 +56,11 @@ class StageOperator(BaseOperator):
         """Do the stage's work inside its record; log who must act when it fails."""
         try:
             run = self.find_run(context)
-            with run.records.recording(self.stage, self.index) as facts:
-                return self._explained(run, facts, context)
+            try:
+                with run.records.recording(self.stage, self.index) as facts:
+                    return self._explained(run, facts, context)
+            finally:
+                run.close()
         except AirflowSkipException as skip:
             raise ConfigError(
                 f"stage {self.stage} was asked to skip ({skip}); no stage may be left out",
@@ -84,7 +87,9 @@ class StageOperator(BaseOperator):
         """The run that `open_run` recorded. Raises ConfigError when it has not."""
         asked = asked_run(context)
         run = load_run(asked.home, asked.key)
-        return run.model_copy(update={"broker": broker_of(run.connections, self.zone)})
+        return run.model_copy(
+            update={"broker": broker_of(run.connections, self.zone), "cluster": cluster_of(run, self.zone)}
+        )
 
     def work(self, run: Run, facts: Facts, context: Context) -> Any:
         """Do the work, put what is proven into `facts`, return a handle or None."""

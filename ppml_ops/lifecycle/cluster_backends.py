@@ -56,6 +56,10 @@ class PodBackend:
             return seen.driver.phase != "ended"
         return seen.application is not None
 
+    def needs_attention(self, generation: Generation) -> bool:
+        """Whether its driver has ended, or whoever follows it must act; only looks, for triggers."""
+        return self._job(generation).needs_attention()
+
     def startable(self, generation: Generation) -> bool:
         """Its driver was never seen to be made: its name sees to it that there is one at most."""
         return not (generation.folder / _MADE).exists()
@@ -64,6 +68,7 @@ class PodBackend:
         """See `Backend`."""
         placement = pod_placement(generation, job)
         plan = plan_of(self._run, generation, placement)
+        self._run.nodes.prepare()
         start(self._run.cluster_api, job, self._run.profile, placement, plan)
         return self.follow(generation, job, on_line)
 
@@ -109,10 +114,6 @@ class KeptJob:
         self._generation = generation
         self.outcome: Outcome | None = None
 
-    def needs_attention(self) -> bool:
-        """See `PodJob`."""
-        return self._job.needs_attention()
-
     def wait(self) -> Outcome:
         """See `PodJob`; of a driver that was seen to end well, what was recorded."""
         if (known := self._recorded()).get("exit_code") == 0:
@@ -148,6 +149,7 @@ class ClientBackend(LocalBackend):
         run = self._run
         pods = pod_placement(generation, job)
         plan = plan_of(run, generation, pods, address=own_address(run.cluster_api.transport.host))
+        run.nodes.prepare()
         make_config(run.cluster_api, job, run.profile, pods, plan)
         write_private(private_dir(generation.folder) / PODS, plan.encode())
         running = self._launcher(on_line).launch(job, self._placement(generation, job))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppml_ops.canonical import canonical_json
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.files import create_only, private_dir
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.spark.process import ProcessRecord
@@ -44,7 +44,7 @@ class Generation(NamedTuple):
                 return str(node)
         return self.run.nodes.driver
 
-    def output(self, node: str, dataset: str) -> Folder:
+    def output(self, node: str, dataset: str) -> AnyFolder:
         """Where its parts of a written data set lie on a node."""
         return self.run.nodes.folder(node, f"g{self.number}/{dataset}")
 

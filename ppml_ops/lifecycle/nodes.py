@@ -1,7 +1,7 @@
 """The nodes of a run: their folders, and evidence from them; on this host, or in a cluster."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,6 +43,10 @@ class Nodes(Protocol):
 
     def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
         """Evidence of a TEE on the node that has measured this job; it is ended with the block."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the run's folders, before a job looks for them."""
         ...
 
     def remove(self) -> None:
@@ -90,6 +94,9 @@ class LocalNodes:
         finally:
             platform.destroy_td(td.td)
 
+    def prepare(self) -> None:
+        """Whoever writes into them makes them."""
+
     def remove(self) -> None:
         """See `Nodes`."""
         for node in self.placed:
@@ -131,7 +138,12 @@ class ClusterNodes:
 
     def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
         """See `Nodes`."""
-        return self._reach().evidence(node, job, code)
+        return closing(self._reach().evidence(node, job, code))
+
+    def prepare(self) -> None:
+        """See `Nodes`."""
+        for node in self.names:
+            self._reach().prepare(node)
 
     def remove(self) -> None:
         """See `Nodes`."""
@@ -149,7 +161,7 @@ class ClusterNodes:
         if self._pods is None:
             from ppml_ops.spark.k8s.nodepods import NodePods
 
-            self._pods = NodePods(self._run.cluster, self._run.profile, self._run.key)
+            self._pods = NodePods(self._run.cluster_api, self._run.profile, self._run.key)
         return self._pods
 
 

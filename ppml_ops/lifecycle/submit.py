@@ -24,7 +24,7 @@ from ppml_ops.lifecycle.logs import keep_sealed_logs
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket, read_ticket
 from ppml_ops.receipts.records import Facts
-from ppml_ops.spark.job import parse_job
+from ppml_ops.spark.job import SparkJob, parse_job
 from ppml_ops.spark.outcome import unpublished
 from ppml_ops.spark.running import EXIT
 
@@ -35,6 +35,14 @@ class Submitted(NamedTuple):
     generation: str
     manifests: tuple[Manifest, ...]
     nodes: tuple[str, ...]
+
+
+class Begun(NamedTuple):
+    """A generation whose driver was made, now or before."""
+
+    generation: Generation
+    job: SparkJob
+    running: Handle
 
 
 def submit(
@@ -55,19 +63,9 @@ def submit(
         IntegrityError: what lies on the node afterwards is not what the ticket lets the job write.
         PpmlError: as the job ended: denied, integrity, configuration, workload, transient.
     """
-    run.records.facts("attest")
-    jti = current_ticket(run)
-    promised = written_by(read_ticket(run, jti))
-    job = parse_job(run.job_file.read_bytes())
-    backend = backend_of(run)
-    with file_lock(run.folder / "generations.lock"):
-        generation, adopted = _adopt_or_begin(run, backend, jti)
-        if adopted:
-            running = backend.follow(generation, job, on_line)
-        else:
-            place_inputs(run, lambda _done: None)
-            running = backend.start(generation, job, on_line)
-    facts.update(ticket=jti, generation=generation.name, adopted=adopted, job_digest=job.job_digest)
+    begun = begin_or_adopt(run, facts, on_line)
+    generation, job, running = begun.generation, begun.job, begun.running
+    promised = written_by(read_ticket(run, generation.ticket))
     started(running)
     try:
         outcome = running.wait()
@@ -93,6 +91,23 @@ def submit(
         seconds=round(outcome.seconds, 3),
     )
     return Submitted(generation.name, manifests, nodes)
+
+
+def begin_or_adopt(run: Run, facts: Facts, on_line: Callable[[str], None]) -> Begun:
+    """Start the run's job, or find it started. Raises as `submit`."""
+    run.records.facts("attest")
+    jti = current_ticket(run)
+    job = parse_job(run.job_file.read_bytes())
+    backend = backend_of(run)
+    with file_lock(run.folder / "generations.lock"):
+        generation, adopted = _adopt_or_begin(run, backend, jti)
+        if adopted:
+            running = backend.follow(generation, job, on_line)
+        else:
+            place_inputs(run, lambda _done: None)
+            running = backend.start(generation, job, on_line)
+    facts.update(ticket=jti, generation=generation.name, adopted=adopted, job_digest=job.job_digest)
+    return Begun(generation, job, running)
 
 
 def _published(generation: Generation, node: str, promised: WriteBinding) -> Manifest:

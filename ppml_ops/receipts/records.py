@@ -50,6 +50,10 @@ class StageRecord(BaseModel):
         return self.stage if self.index is None else f"{self.stage}@{self.index}"
 
 
+class GoesOnError(BaseException):
+    """Raised inside a stage that goes on in another process: nothing has ended, so nothing is recorded."""
+
+
 class Records:
     """The records of one run in their folder."""
 
@@ -96,23 +100,15 @@ class Records:
         """Run a stage inside; what it puts into the dictionary becomes the facts of its record."""
         facts: Facts = {}
         started = time.time()
-        failure = None
         try:
             yield facts
+        except GoesOnError:
+            raise
         except BaseException as error:
             failure = _failure(error)
+            self._write(_record(stage, index, started, facts, failure))
             raise
-        finally:
-            record = StageRecord(
-                stage=stage,
-                index=index,
-                outcome="failed" if failure else "done",
-                started=started,
-                finished=time.time(),
-                failure=failure,
-                facts=json.loads(canonical_json(facts)),
-            )
-            self._write(record)
+        self._write(_record(stage, index, started, facts, None))
 
     def _write(self, record: StageRecord) -> None:
         try:
@@ -124,6 +120,20 @@ class Records:
                     f"the record of {record.name} can't be written: {error.strerror}",
                     next_step="make the state folder writable and clear the task",
                 ) from None
+
+
+def _record(
+    stage: str, index: str | None, started: float, facts: Facts, failure: Failure | None
+) -> StageRecord:
+    return StageRecord(
+        stage=stage,
+        index=index,
+        outcome="failed" if failure else "done",
+        started=started,
+        finished=time.time(),
+        failure=failure,
+        facts=json.loads(canonical_json(facts)),
+    )
 
 
 def _failure(error: BaseException) -> Failure:

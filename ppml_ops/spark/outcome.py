@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ppml_ops.datasets.folder import Folder
+from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.store import MANIFESTS
 from ppml_ops.errors import PpmlError, TransientError, WorkloadError, error_from_exit_code
 from ppml_ops.spark.job import SparkJob
@@ -59,7 +59,7 @@ def refusal(exit_code: int, line: str, name: str) -> PpmlError | None:
 
 
 def unpublished(
-    job: SparkJob, versions: Mapping[str, int], folder_of: Callable[[str], Folder]
+    job: SparkJob, versions: Mapping[str, int], folder_of: Callable[[str], AnyFolder]
 ) -> PpmlError | None:
     """The error for a job that ended well without its results; None when every expected manifest is there.
 

@@ -18,13 +18,13 @@ from ppml_ops.airflow.orchestrator import (
     Merge,
     OpenRun,
     Preflight,
-    Submit,
     VerifyRun,
 )
 from ppml_ops.airflow.owner import Decrypt, EncryptUpload, GenerateKey, IssueTicket, RetireTicket, RowCheck
 from ppml_ops.airflow.pipelines.spec import PipelineSpec, load_spec
 from ppml_ops.airflow.receipt import WriteReceipt
 from ppml_ops.airflow.stage import BY_INDEX
+from ppml_ops.airflow.submit import Submit
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.check_result import rows_of_files
 from ppml_ops.lifecycle.partition import with_day
@@ -112,7 +112,8 @@ def build_dag(spec: PipelineSpec, folder: Path) -> DAG:
             conf=spec.job.conf,
             in_place={one.dataset: one.in_place for one in spec.inputs if one.in_place},
         ).as_setup()  # type: ignore[no-untyped-call]
-        submit = Submit(task_id="submit", **({"pool": spec.pool} if spec.pool else {}))
+        pool: dict[str, Any] = {"pool": spec.pool} if spec.pool else {}
+        submit = Submit(task_id="submit", **pool)
         verify_run = VerifyRun(task_id="verify_run")
         retire_ticket = RetireTicket(task_id="retire_ticket").as_teardown(setups=issue_ticket)
         clean_up = CleanUp(task_id="clean_up").as_teardown(setups=issue_ticket)

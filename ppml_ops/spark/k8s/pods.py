@@ -12,6 +12,7 @@ from ppml_ops.spark.k8s.plan import (
     LOCAL_FOLDER,
     NODE_FOLDER,
     SECRET_FOLDER,
+    SHARED_NODE,
     WORK_FOLDER,
     PodPlan,
 )
@@ -80,7 +81,11 @@ def node_pod(run_key: str, profile: Profile, node: str, name: str, deadline: int
 
     It sees the folders of all runs on its node, because it makes and removes them; jobs see their own run's.
     """
-    body = _pod(run_labels(run_key), profile, (node,), role="node")
+    platform = profile.platform
+    anywhere = node == SHARED_NODE
+    body = _pod(run_labels(run_key), profile, () if anywhere else (node,), role="node")
+    if anywhere and platform.node_selector:
+        body["spec"]["nodeSelector"] = dict(platform.node_selector)
     body["metadata"] |= {"name": name, "namespace": profile.platform.namespace}
     spec = body["spec"]
     spec["automountServiceAccountToken"] = False
@@ -115,7 +120,6 @@ def _pod(labels: dict[str, str], profile: Profile, nodes: tuple[str, ...], *, ro
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _only_on(nodes)}},
         "containers": [
             {
                 "name": "ppml",
@@ -137,6 +141,9 @@ def _pod(labels: dict[str, str], profile: Profile, nodes: tuple[str, ...], *, ro
         ],
         "volumes": [],
     }
+    if nodes:
+        required = {"requiredDuringSchedulingIgnoredDuringExecution": _only_on(nodes)}
+        spec["affinity"] = {"nodeAffinity": required}
     if platform.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in platform.image_pull_secrets]
     if platform.tolerations:

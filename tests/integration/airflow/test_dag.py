@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from ppml_ops.airflow.orchestrator import OpenRun, Submit, VerifyRun
+from ppml_ops.airflow.orchestrator import OpenRun, VerifyRun
 from ppml_ops.airflow.policies import shape_problems
 from ppml_ops.airflow.receipt import WriteReceipt
+from ppml_ops.airflow.submit import Submit
 
 pytestmark = pytest.mark.airflow
 
