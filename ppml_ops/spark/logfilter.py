@@ -67,14 +67,15 @@ class LifeCycle:
 
     Args:
         conditions: Spark's error conditions, e.g. `CAST_INVALID_INPUT`; see `ppml_ops.spark.conditions`.
+        user_code: whether it may print from the first line on, as in executors: no text passes then.
     """
 
-    def __init__(self, conditions: frozenset[str]) -> None:
+    def __init__(self, conditions: frozenset[str], *, user_code: bool = False) -> None:
         self._conditions = conditions
         self._shown: set[str] = set()
         self._count = 0
         self._lock = threading.Lock()
-        self._user_code = False
+        self._user_code = user_code
         self._plugin_ready = False
         self.ppml_class: str | None = None
         self.application_id: str | None = None

@@ -46,10 +46,15 @@ def visible_files(binding: Binding) -> dict[str, str]:
 def reconcile(binding: Binding, output: Output) -> list[str]:
     """Publish parts that only an RDD writer committed; returns their paths, none where there is nothing to do.
 
+    Of a spread data set nothing is adopted: nobody here sees the other nodes' folders, and the file system has
+    refused all writers but those that publish.
+
     Raises:
         WorkloadError: visible files that no manifest lists and that can't be adopted; names the first ten.
         DataError: another writer published the version meanwhile.
     """
+    if binding.spread:
+        return []
     store = DatasetStore(Folder(binding.bases[0].uri))
     newest = store.latest()
     listed = {part.path for part in newest.parts} if newest else set()

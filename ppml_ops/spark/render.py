@@ -79,19 +79,31 @@ def render_local(
     work = folder / "work"
     properties = {
         **job.conf,
-        **_fixed(tools, work, sockets),
+        **fixed(tools, work, sockets),
         "spark.app.name": job.name,
         "spark.master": _master(job, profile),
         "spark.driver.memory": job.resources.driver_memory,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": f"{work}/local",
     }
-    argv = [
+    environment = base_environment(tools, folder) | {
+        "SPARK_LOCAL_DIRS": str(work / "local"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    return Submission(submit_argv(job, placement, tools), properties, environment)
+
+
+def submit_argv(job: SparkJob, placement: Placement, tools: Tools) -> list[str]:
+    """What starts the driver, wherever it runs."""
+    folder = PurePosixPath(placement.folder)
+    return [
         f"{tools.spark_home}/bin/spark-submit",
         "--properties-file",
-        str(work / "conf" / "spark-defaults.conf"),
+        str(folder / "work" / "conf" / "spark-defaults.conf"),
         *_program(job, placement, folder),
         *job.arguments,
     ]
-    return Submission(argv, properties, _environment(tools, folder, work))
 
 
 def code_copy(folder: PurePosixPath) -> PurePosixPath:
@@ -109,28 +121,38 @@ def _program(job: SparkJob, placement: Placement, folder: PurePosixPath) -> list
     return [runner, record, job.code.digest, placement.code, job.code.main]
 
 
-def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
+def jvm_options(temporary: PurePosixPath) -> list[str]:
+    """For every JVM of a job: nothing written outside its folder, nobody looks in."""
+    return [
+        f"-Djava.io.tmpdir={temporary}",
+        f"-XX:ErrorFile={temporary / 'hs_err.log'}",
+        "-XX:-UsePerfData",
+        "-XX:+DisableAttachMechanism",
+        "-XX:-CreateCoredumpOnCrash",
+    ]
+
+
+#: Who speaks with whom: only who holds the secret, and nobody else can listen.
+PROTECTED_TRAFFIC = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.saslFallback": "false",
+}
+
+
+def fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
     """Settings that hold for every job: sealing on, traffic and spill encrypted, nothing shown or kept."""
-    temporary = work / "tmp"
-    java_options = (
-        f'-Djava.io.tmpdir="{temporary}" -XX:ErrorFile="{temporary / "hs_err.log"}" '
-        "-XX:-UsePerfData -XX:+DisableAttachMechanism -XX:-CreateCoredumpOnCrash"
-    )
     return {
+        **PROTECTED_TRAFFIC,
         "spark.plugins": f"{PACKAGE}.PpmlPlugin",
         "spark.sql.sources.commitProtocolClass": f"{PACKAGE}.SealedCommitProtocol",
         "spark.hadoop.fs.sealed.impl": f"{PACKAGE}.SealedFileSystem",
         "spark.driver.extraClassPath": tools.jar,
         "spark.executor.extraClassPath": tools.jar,
-        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in jvm_options(work / "tmp")),
         "spark.submit.deployMode": "client",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.authenticate": "true",
-        "spark.network.crypto.enabled": "true",
-        "spark.network.crypto.cipher": "AES/GCM/NoPadding",
-        "spark.network.crypto.authEngineVersion": "2",
-        "spark.network.crypto.saslFallback": "false",
         "spark.io.encryption.enabled": "true",
         "spark.io.encryption.keySizeBits": "256",
         "spark.ui.enabled": "false",
@@ -143,7 +165,6 @@ def _fixed(tools: Tools, work: PurePosixPath, sockets: str) -> dict[str, str]:
         "spark.python.unix.domain.socket.dir": sockets,
         "spark.pyspark.python": tools.python,
         "spark.pyspark.driver.python": tools.python,
-        "spark.local.dir": f"{work}/local",
         "spark.sql.warehouse.dir": f"file://{quote(str(work / 'warehouse'))}",
         "spark.sql.catalogImplementation": "in-memory",
     }
@@ -158,8 +179,9 @@ def bytecode_folder(folder: PurePosixPath) -> PurePosixPath:
     return folder / "work" / "pycache"
 
 
-def _environment(tools: Tools, folder: PurePosixPath, work: PurePosixPath) -> dict[str, str]:
-    """The whole environment of spark-submit; nothing is inherited."""
+def base_environment(tools: Tools, folder: PurePosixPath) -> dict[str, str]:
+    """The environment of every JVM of a job; nothing is inherited."""
+    work = folder / "work"
     return {
         "PATH": f"{tools.java_home}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(work / "home"),
@@ -168,8 +190,6 @@ def _environment(tools: Tools, folder: PurePosixPath, work: PurePosixPath) -> di
         "JAVA_HOME": tools.java_home,
         "SPARK_HOME": tools.spark_home,
         "SPARK_CONF_DIR": str(work / "conf"),
-        "SPARK_LOCAL_DIRS": str(work / "local"),
-        "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": tools.python,
         "PYSPARK_DRIVER_PYTHON": tools.python,
         "PYTHONPYCACHEPREFIX": str(bytecode_folder(folder)),

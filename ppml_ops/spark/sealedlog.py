@@ -2,12 +2,15 @@
 
 It lies in pieces `<generation>.log`, `<generation>.1.log`, `<generation>.2.log`, …, each a whole sealed file: a
 sealed file can't be read before its last segment is written, so one file would be lost with a killed process.
+An executor that is a process of its own has a log of its own, `<generation>-e<number>.log` and so on.
 """
 
 import os
 import re
 import threading
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,8 +25,13 @@ PIECE_BYTES = 1 << 20
 PIECE_SECONDS = 10.0
 
 
-def log_path(base: Base, generation: str) -> Path:
+def log_path(base: Base, generation: str, executor: str | None = None) -> Path:
     """Where the log of a generation lies in base 0 of the output data set; hidden from Spark by its name.
+
+    Args:
+        base: the folder of this process.
+        generation: whose log.
+        executor: number of the executor; None is the driver, and all of a job in local mode.
 
     Raises:
         ConfigError: the base is not on a file system of this host.
@@ -34,14 +42,17 @@ def log_path(base: Base, generation: str) -> Path:
             f"the sealed log can't be written to {base.uri}: only file:// folders are supported in local mode",
             next_step="place the output data set on a local folder",
         )
-    return folder.local(f"{LOG_FOLDER}/{generation}.log")
+    return folder.local(f"{LOG_FOLDER}/{generation}{'' if executor is None else f'-e{executor}'}.log")
 
 
-def log_pieces(names: Iterable[str], generation: str) -> list[str]:
-    """Those of the file names that are pieces of the generation's log, in the order they were written."""
-    pattern = re.compile(re.escape(generation) + r"(?:\.([1-9][0-9]*))?\.log")
-    found = {int(hit[1] or 0): name for name in names if (hit := pattern.fullmatch(name))}
-    return [found[number] for number in sorted(found)]
+def log_pieces(names: Iterable[str], generation: str) -> list[list[str]]:
+    """Those of the file names that are pieces of the generation's logs: one list for each process, driver first.
+
+    The pieces of a process stand in the order in which they were written.
+    """
+    pattern = re.compile(re.escape(generation) + r"(?:-e([0-9]{1,9}))?(?:\.([1-9][0-9]{0,9}))?\.log")
+    found = [(int(hit[1] or -1), int(hit[2] or 0), name) for name in names if (hit := pattern.fullmatch(name))]
+    return [[name for _, _, name in pieces] for _, pieces in groupby(sorted(found), key=itemgetter(0))]
 
 
 class SealedLog:

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.errors import TransientError
-from ppml_ops.spark import entry
+from ppml_ops.spark import inside
 from ppml_ops.spark.agent import read_config
-from ppml_ops.spark.entry import Work, enter_td
+from ppml_ops.spark.inside import Work, enter_td
 from ppml_ops.spark.placement import AgentConfig, Device, NoDevice, PlatformDevice, SocketDevice
 from ppml_ops.spark.platform_client import TrustDomainVm
 from ppml_ops.spark.profiles import load_profile
@@ -43,7 +43,7 @@ def test_the_td_is_made_by_this_process_and_handed_on_to_the_agent(
             asked.append((self.path, generation, job_file, code))
             return TrustDomainVm(ok=True, td="t1", socket="/s/t1.sock")
 
-    monkeypatch.setattr(entry, "PlatformClient", Platform)
+    monkeypatch.setattr(inside, "PlatformClient", Platform)
     entered = enter_td(work(tmp_path, PlatformDevice(path="/s/platform.sock")))
     config = entered.config
     assert asked == [(Path("/s/platform.sock"), config.generation, tmp_path / "job.json", Path(config.code))]

@@ -1,0 +1,74 @@
+"""Client mode: the driver is a process tree on the host of the worker, its executors are pods."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from ppml_ops.errors import ConfigError
+from ppml_ops.files import private_dir, write_private
+from ppml_ops.spark.inside import Work
+from ppml_ops.spark.k8s.arrival import read_plan
+from ppml_ops.spark.k8s.plan import PODS
+from ppml_ops.spark.k8s.render import (
+    TEMPLATE,
+    Cluster,
+    in_cluster,
+    render_client_driver,
+    sockets_folder,
+    template_document,
+)
+from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
+from ppml_ops.spark.render import Submission, Tools
+
+_PASSED_ON = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
+
+
+def client_submission(work: Work, tools: Tools, key: bytes, environment: Mapping[str, str]) -> Submission:
+    """What starts the driver here; writes the secret and the executors' template beside it.
+
+    Args:
+        work: its folder has pods.json.
+        tools: of this host.
+        key: data key of the first written data set.
+        environment: says where the cluster is: KUBECONFIG, or what every pod has.
+
+    Raises:
+        ConfigError: pods.json or the kubeconfig is missing or not valid.
+    """
+    plan = read_plan(work.folder / PODS)
+    if plan.driver_address is None:
+        raise ConfigError(
+            "pods.json has no address under which executors reach this driver",
+            next_step="set the worker's address in the profile or the environment, then begin a new generation",
+        )
+    for name in ("", "conf"):
+        private_dir(work.folder / "work" / name)
+    private_dir(Path(sockets_folder(plan.generation)))
+    write_secret(work.folder / "work" / "rpc", rpc_secret(key, plan.generation))
+    write_private(work.folder / "work" / TEMPLATE, template_document(plan, work.profile))
+    cluster = Cluster(api_server(environment), plan.driver_address)
+    placement = work.config.placement(str(work.folder))
+    submission = render_client_driver(work.job, work.profile, placement, tools, plan, cluster)
+    submission.environment.update({name: environment[name] for name in _PASSED_ON if environment.get(name)})
+    return submission
+
+
+def api_server(environment: Mapping[str, str]) -> str:
+    """Address of the API server: of the kubeconfig's current context, else of the cluster this process is in.
+
+    Raises:
+        ConfigError: neither is there, or the kubeconfig is not valid.
+    """
+    if not (kubeconfig := environment.get("KUBECONFIG")):
+        return in_cluster(environment)
+    try:
+        document = yaml.safe_load(Path(kubeconfig).read_bytes())
+        contexts = {one["name"]: one["context"] for one in document["contexts"]}
+        clusters = {one["name"]: one["cluster"] for one in document["clusters"]}
+        return str(clusters[contexts[document["current-context"]]["cluster"]]["server"]).rstrip("/")
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the kubeconfig {kubeconfig} can't be used ({type(error).__name__})",
+            next_step="give the path of a kubeconfig with a current context in KUBECONFIG",
+        ) from None
