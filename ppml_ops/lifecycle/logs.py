@@ -32,6 +32,7 @@ def keep_sealed_logs(run: Run, dataset: str) -> None:
 def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
     """Name and plaintext of each sealed log of the run, in pieces, oldest generation first (owner zone).
 
+    The driver's comes first in each generation; those of executors in pods follow, each under its name.
     A process that was killed leaves the file that it was writing without an end; `CUT` stands for its text.
 
     Raises:
@@ -43,24 +44,33 @@ def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:
     for generation in generations(run):
         output = written_by(read_ticket(run, generation.ticket))[0]
         folder = run.dataset(output.dataset).folder
-        names = log_pieces(folder.names(LOGS), generation.name)
-        if not names:
+        logs = log_pieces(folder.names(LOGS), generation.name)
+        if not logs:
             continue
         found = True
         wrap = output.wraps[0]
         key = key_service_for(wrap.ref, home=run.home, broker=run.broker).unwrap(wrap, output.dataset)
-        for name in names:
-            try:
-                for piece in _opened(folder, f"{LOGS}/{name}", key, output.dataset):
-                    yield generation.name, piece
-            except IntegrityError:
-                if name != names[-1] or not _has_no_end(folder.size(f"{LOGS}/{name}")):
-                    raise
-                yield generation.name, CUT
+        for names in logs:
+            title = names[0].removesuffix(".log")
+            if names[0] != logs[0][0]:
+                yield title, f"[{title}]\n".encode()
+            for piece in _read_log(folder, names, key, output.dataset):
+                yield title, piece
     if not found:
         raise DataError(
             f"run {run.key} has no sealed log", next_step="check the run key; a job that never started has none"
         )
+
+
+def _read_log(folder: AnyFolder, names: list[str], key: bytes, dataset: str) -> Iterator[bytes]:
+    """The log of one process; only its last file may lack an end."""
+    for name in names:
+        try:
+            yield from _opened(folder, f"{LOGS}/{name}", key, dataset)
+        except IntegrityError:
+            if name != names[-1] or not _has_no_end(folder.size(f"{LOGS}/{name}")):
+                raise
+            yield CUT
 
 
 def _opened(folder: AnyFolder, path: str, key: bytes, dataset: str) -> Iterator[bytes]:

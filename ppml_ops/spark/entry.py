@@ -49,9 +49,7 @@ def _submission(work: Work, tools: Tools, key: bytes) -> Submission:
 
         return client_submission(work, tools, key, dict(os.environ))
     placement = work.config.placement(str(work.folder))
-    return render_local(
-        work.job, work.profile, placement, tools, sockets=str(make_socket_folder(work.folder))
-    )
+    return render_local(work.job, work.profile, placement, tools, sockets=str(make_socket_folder(work.folder)))
 
 
 def _wait_for_record(path: Path) -> None:

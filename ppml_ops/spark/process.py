@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -122,6 +123,18 @@ def end_descendants(grace: float) -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends: `descendants` then finds them. prctl(2)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_orphans(spare: int) -> None:
+    """Take leave of ended children that came to us from others; `spare` is somebody's who waits for it."""
+    me = os.getpid()
+    for entry in _PROC.iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == spare:
+            continue
+        stat = _stat(int(entry.name))
+        if stat is not None and stat[0] == "Z" and int(stat[1]) == me:
+            with suppress(ChildProcessError):
+                os.waitpid(int(entry.name), os.WNOHANG)
 
 
 def end_with_parent(number: signal.Signals) -> None:

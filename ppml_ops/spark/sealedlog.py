@@ -46,7 +46,7 @@ def log_path(base: Base, generation: str, executor: str | None = None) -> Path:
 
 
 def log_pieces(names: Iterable[str], generation: str) -> list[list[str]]:
-    """Those of the file names that are pieces of the generation's logs: one list for each process, driver first.
+    """Those names that are pieces of the generation's logs: one list for each process, the driver's first.
 
     The pieces of a process stand in the order in which they were written.
     """

@@ -8,11 +8,12 @@ from types import FrameType
 from typing import IO
 
 from ppml_ops.spark.logfilter import LifeCycle, Source, printable
-from ppml_ops.spark.process import end_descendants
+from ppml_ops.spark.process import end_descendants, reap_orphans
 from ppml_ops.spark.render import Submission
 from ppml_ops.spark.sealedlog import SealedLog
 
 _MAX_LINE = 64 * 1024
+_REAP_SECONDS = 5.0
 
 
 class Supervisor:
@@ -67,12 +68,21 @@ class Supervisor:
             reader.start()
         if self.asked_to_end:  # the signal came before there was anything to end
             self.ask_to_end()
-        code = process.wait()
+        code = self._wait(process)
         # Python workers and whatever user code started may hold the pipes open; they have nothing left to do.
         end_descendants(self._grace / 2)
         for reader in readers:
             reader.join(timeout=self._grace)
         return code
+
+    @staticmethod
+    def _wait(process: subprocess.Popen[bytes]) -> int:
+        """Until it ends; orphans that we have adopted meanwhile don't stay behind as zombies."""
+        while True:
+            try:
+                return process.wait(_REAP_SECONDS)
+            except subprocess.TimeoutExpired:
+                reap_orphans(process.pid)
 
     def _follow(self, stream: IO[bytes], source: Source) -> None:
         while line := stream.readline(_MAX_LINE):

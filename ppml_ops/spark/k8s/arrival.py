@@ -153,4 +153,6 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def _bad(why: str) -> ConfigError:
-    return ConfigError(f"this pod was not made as it should be: {why}", next_step="begin a new generation of the job")
+    return ConfigError(
+        f"this pod was not made as it should be: {why}", next_step="begin a new generation of the job"
+    )

@@ -31,7 +31,9 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     """
     number = executor_id(environment)
     folder = PurePosixPath(arrived.work.folder)
-    argv = executor_argv(environment, tools, folder / "work" / "tmp")  # refused before anyone is asked for a key
+    argv = executor_argv(
+        environment, tools, folder / "work" / "tmp"
+    )  # refused before anyone is asked for a key
     work = enter_td(arrived.work, td_name(arrived))
     bundle = release(work.config, work.job.job_digest)
     written = outputs(work, bundle)
@@ -56,9 +58,7 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     return ENDED_ON_REQUEST if supervisor.asked_to_end else pod_exit_code(ended, life.ppml_class)
 
 
-def executor_environment(
-    tools: Tools, folder: PurePosixPath, environment: Mapping[str, str]
-) -> dict[str, str]:
+def executor_environment(tools: Tools, folder: PurePosixPath, environment: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of the JVM, which Python workers inherit; of the pod's only the executor's id."""
     return base_environment(tools, folder) | {
         "CLASSPATH": f"{folder}/work/conf",
@@ -68,7 +68,7 @@ def executor_environment(
 
 
 def pod_exit_code(jvm: int, ppml_class: str | None) -> int:
-    """Spark reads meaning into its own exit codes, so they stay; ours count only with the line that goes with them."""
+    """Spark reads meaning into its own exit codes, so they stay; ours need the line that goes with them."""
     if jvm < 0:
         return _SIGNALLED - jvm
     if jvm in EXIT_OF_CLASS.values() and (ppml_class is None or EXIT_OF_CLASS[ppml_class] != jvm):

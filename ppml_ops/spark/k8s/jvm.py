@@ -39,7 +39,9 @@ _PASSED = (
     re.compile(r"-Dio\.netty\.handler\.ssl\.defaultEndpointVerificationAlgorithm=[A-Z]+"),
     # Settings of the application that count before an executor has asked the driver for all of them.
     re.compile(r"-Dspark\.((driver|blockManager|driver\.blockManager)\.port|port\.maxRetries)=[0-9]{1,5}"),
-    re.compile(r"-Dspark\.(rpc\.message\.maxSize|network\.timeout|rpc\.(ask|lookup)Timeout)=[0-9]{1,9}(ms|s|m|h)?"),
+    re.compile(
+        r"-Dspark\.(rpc\.message\.maxSize|network\.timeout|rpc\.(ask|lookup)Timeout)=[0-9]{1,9}(ms|s|m|h)?"
+    ),
 )
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?"
 _GIVEN = {

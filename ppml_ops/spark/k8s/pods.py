@@ -177,7 +177,8 @@ def _mount_generation(spec: Document, plan: PodPlan, platform: KubernetesPlatfor
     _mount(spec, NODE_FOLDER, _claim(platform), subPathExpr=f"{_node_path(platform)}/{plan.run_key}")
     _mount(spec, WORK_FOLDER, _memory("work", "256Mi"))
     _mount(spec, SECRET_FOLDER, _memory("secret", "1Mi"))
-    _mount(spec, LOCAL_FOLDER, {"name": "local", "emptyDir": {}})
+    # By this name Spark knows that executors have a folder for spill files and makes no other one at its place.
+    _mount(spec, LOCAL_FOLDER, {"name": "spark-local-dir-1", "emptyDir": {}})
 
 
 def _claim(platform: KubernetesPlatform) -> Document:

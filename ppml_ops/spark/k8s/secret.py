@@ -17,7 +17,9 @@ def rpc_secret(key: bytes, generation: str) -> bytes:
         key: data key of the job's first written data set.
         generation: one try; another one has another secret.
     """
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO + generation.encode("ascii")).derive(key)
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO + generation.encode("ascii")).derive(
+        key
+    )
     return base64.b64encode(derived)
 
 

@@ -168,7 +168,8 @@ class Site:
         """The sealed log of a generation, opened."""
         folder = self.node("node-a", dataset, placement.generation)
         text = b""
-        for name in log_pieces(folder.names(LOG_FOLDER), placement.generation):
+        (names,) = log_pieces(folder.names(LOG_FOLDER), placement.generation)
+        for name in names:
             with folder.open_read(f"{LOG_FOLDER}/{name}") as file:
                 text += SealedReader(file, self.keys[dataset], dataset.encode()).readall()
         return text.decode()

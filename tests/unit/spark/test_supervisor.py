@@ -36,7 +36,8 @@ def opened(tmp_path: Path, name: str = "g1.log") -> bytes:
 
 
 def pieces(tmp_path: Path) -> list[str]:
-    return log_pieces([path.name for path in (tmp_path / "_logs").iterdir()], "g1")
+    (names,) = log_pieces([path.name for path in (tmp_path / "_logs").iterdir()], "g1")
+    return names
 
 
 def test_both_streams_are_sealed_and_only_life_cycle_lines_are_said(tmp_path: Path) -> None:
@@ -111,4 +112,11 @@ def test_pieces_are_ended_by_size(tmp_path: Path) -> None:
 
 def test_pieces_are_read_in_the_order_of_their_numbers() -> None:
     names = ["r-g1.10.log", "r-g1.2.log", "r-g1.log", "r-g10.log", "r-g1.x.log", "r-g1.02.log", "xr-g1.log"]
-    assert log_pieces(names, "r-g1") == ["r-g1.log", "r-g1.2.log", "r-g1.10.log"]
+    assert log_pieces(names, "r-g1") == [["r-g1.log", "r-g1.2.log", "r-g1.10.log"]]
+
+
+def test_each_executor_has_a_log_of_its_own(tmp_path: Path) -> None:
+    base = Base(node="n", uri=tmp_path.as_uri())
+    assert log_path(base, "r-g1", "7") == tmp_path / "_logs/r-g1-e7.log"
+    names = ["r-g1-e10.log", "r-g1-e2.1.log", "r-g1-e2.log", "r-g1.log", "r-g1-x.log", "r-g1-e.log"]
+    assert log_pieces(names, "r-g1") == [["r-g1.log"], ["r-g1-e2.log", "r-g1-e2.1.log"], ["r-g1-e10.log"]]
