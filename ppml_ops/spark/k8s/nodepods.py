@@ -2,16 +2,21 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ppml_ops.attestation.evidence import Evidence, check_report_data, checked_evidence
+from ppml_ops.canonical import b64e
 from ppml_ops.errors import TransientError
+from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.execstream import open_exec
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, run_labels
+from ppml_ops.spark.k8s.nodes import usable
 from ppml_ops.spark.k8s.nodesession import NodeSession, Stream
+from ppml_ops.spark.k8s.plan import SHARED_NODE
 from ppml_ops.spark.k8s.podfolder import PodFolder
 from ppml_ops.spark.k8s.pods import ENTRY, node_pod
 from ppml_ops.spark.k8s.probe import JOB_FILE
@@ -35,7 +40,9 @@ class NodePods:
     """Makes each node's pod when it is first needed, and again when it has vanished.
 
     Args:
+        access: the cluster; None for what KUBECONFIG and its like say.
         run_key: of the run whose folders and labels they are.
+        cluster: used instead of `access`, where there is one already.
 
     Raises:
         ConfigError, TransientError: from every call, see `refusals` and `trouble`.
@@ -43,14 +50,16 @@ class NodePods:
 
     def __init__(
         self,
-        cluster: Cluster,
+        access: ClusterAccess | None,
         profile: Profile,
         run_key: str,
         *,
+        cluster: Cluster | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cluster, self._profile, self._run_key = cluster, profile, run_key
+        self._cluster = cluster or Cluster(access)
+        self._profile, self._run_key = profile, run_key
         self._sleep, self._clock = sleep, clock
         self._sessions: dict[str, NodeSession] = {}
 
@@ -58,8 +67,9 @@ class NodePods:
         """The run's folder on a node, or `path` in it, such as `in/people`."""
         return PodFolder(self._session(node), f"{self._run_key}/{path}".rstrip("/"))
 
-    def evidence(self, node: str, job: Path, code: Path) -> "PodEvidence":
-        """Evidence of the node for this job, for the attest stage; puts job and code there first."""
+    @contextmanager
+    def evidence(self, node: str, job: Path, code: Path) -> Iterator["PodEvidence"]:
+        """Evidence of the node for this job, which lies there inside the block only; for the attest stage."""
         folder = self.folder(node, _PROBE)
         folder.remove()
         _put(folder, job, JOB_FILE)
@@ -68,7 +78,8 @@ class NodePods:
         for path in files:
             _put(folder, path, inner if path == code else f"{inner}/{path.relative_to(code).as_posix()}")
         name = f"{self._run_key}-{node}"
-        return PodEvidence(self._session(node), self._profile.device, name, folder, inner)
+        yield PodEvidence(self._session(node), self._profile.device, name, folder, inner)
+        folder.remove()
 
     def prepare(self, node: str) -> None:
         """Make the run's folder: a job's pods mount it, and what mounting makes is root's."""
@@ -100,7 +111,7 @@ class NodePods:
         """The node's pod, ready; made when there is none, or when it has ended."""
         platform, name = self._profile.platform, node_pod_name(self._run_key, node)
         deadline = self._profile.time_limit + platform.start_limit + _MARGIN_SECONDS
-        wanted = node_pod(self._run_key, self._profile, node, name, deadline)
+        wanted = node_pod(self._run_key, self._profile, self._place(node), name, deadline)
         began, made = self._clock(), False
         while True:
             pod = self._cluster.get("Pod", platform.namespace, name)
@@ -117,6 +128,15 @@ class NodePods:
             if waited > platform.start_limit:
                 raise self._too_late(pod, node, waited)
             self._sleep(_PAUSE_SECONDS)
+
+    def _place(self, node: str) -> str:
+        """The node itself; for the one folder that all share, any."""
+        if node != SHARED_NODE:
+            return node
+        found = usable(self._cluster.find("Node"), self._profile.platform)
+        if not found:
+            raise TransientError("no node takes pods", next_step="look at `kubectl get nodes`")
+        return found[0]
 
     def _made(self, wanted: Object) -> Object | None:
         try:
@@ -145,8 +165,6 @@ class PodEvidence:
 
     def quote(self, report_data: bytes) -> Evidence:
         """Evidence with these 64 bytes; looked at once, as any device's."""
-        from ppml_ops.canonical import b64e
-
         check_report_data(report_data)
         header, data = self._session.ask(
             "evidence",
@@ -163,10 +181,6 @@ class PodEvidence:
         if self._device == "none":
             return Evidence("none", b"")
         return checked_evidence("tdx", data[:length], None if log is None else data[length:], report_data)
-
-    def close(self) -> None:
-        """Take job and code away from the node."""
-        self._folder.remove()
 
 
 def _put(folder: PodFolder, source: Path, path: str) -> None:
