@@ -1,7 +1,7 @@
 """The nodes of a run: their folders, and evidence from them; on this host, or in a cluster."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -138,7 +138,7 @@ class ClusterNodes:
 
     def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
         """See `Nodes`."""
-        return closing(self._reach().evidence(node, job, code))
+        return self._reach().evidence(node, job, code)
 
     def prepare(self) -> None:
         """See `Nodes`."""
@@ -161,7 +161,7 @@ class ClusterNodes:
         if self._pods is None:
             from ppml_ops.spark.k8s.nodepods import NodePods
 
-            self._pods = NodePods(self._run.cluster_api, self._run.profile, self._run.key)
+            self._pods = NodePods(self._run.cluster, self._run.profile, self._run.key)
         return self._pods
 
 

@@ -1,14 +1,13 @@
 """What a run in a cluster needs, found out before anything is made: nodes, volume, a broker within reach."""
 
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.broker_access import broker_endpoint
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
+from ppml_ops.spark.k8s.nodes import node_states
 from ppml_ops.spark.k8s.plan import SHARED_NODE
 
 _ADMIN = "the cluster administrator"
@@ -37,11 +36,13 @@ def check_cluster(run: Run, facts: Facts) -> None:
             next_step=f"ppml-ops cluster setup --profile {run.profile.name}",
             who=_ADMIN,
         )
-    nodes = usable_nodes(cluster.find("Node"), platform.node_selector, platform.tolerations)
+    states = node_states(cluster.find("Node"), platform)
+    nodes = [state.name for state in states if not state.why_not]
     if not nodes:
+        reasons = "; ".join(f"{state.name} {state.why_not}" for state in states[:10])
         raise ConfigError(
-            f"no node takes pods (of {len(cluster.find('Node'))}; selector {platform.node_selector or 'none'})",
-            next_step="look at `kubectl get nodes`; correct node_selector or tolerations in the profile",
+            f"no node can take pods: {reasons or 'the cluster has none'}",
+            next_step="bring a node back, or correct node_selector or tolerations in the profile",
             who=_ADMIN,
         )
     facts["cluster_nodes"] = nodes
@@ -55,38 +56,3 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def usable_nodes(
-    nodes: Sequence[Mapping[str, Any]],
-    selector: Mapping[str, str],
-    tolerations: Sequence[Mapping[str, Any]],
-) -> list[str]:
-    """Names of the nodes that are ready, selected, and have no taint that the pods don't tolerate. Pure."""
-    return sorted(
-        str(node["metadata"]["name"])
-        for node in nodes
-        if _ready(node)
-        and selector.items() <= node["metadata"].get("labels", {}).items()
-        and not node.get("spec", {}).get("unschedulable")
-        and all(
-            taint.get("effect") == "PreferNoSchedule" or any(_tolerates(one, taint) for one in tolerations)
-            for taint in node.get("spec", {}).get("taints") or ()
-        )
-    )
-
-
-def _ready(node: Mapping[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
-def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
-    """As the scheduler decides it (Kubernetes: ToleratesTaint)."""
-    if toleration.get("effect") not in (None, "", taint.get("effect")):
-        return False
-    if toleration.get("key") not in (None, "", taint.get("key")):
-        return False
-    if toleration.get("operator", "Equal") == "Exists":
-        return True
-    return bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", "")
