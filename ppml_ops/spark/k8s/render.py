@@ -108,6 +108,9 @@ def _properties(
         "spark.kubernetes.executor.podTemplateContainerName": EXECUTOR_CONTAINER,
         # What executors need is mounted by the template; the driver's account need not write ConfigMaps.
         "spark.kubernetes.executor.disableConfigMap": "true",
+        # It asks for no volumes, so it need not be allowed to list or delete any.
+        "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
         # They stay until the driver's pod goes, so that one can see how they ended.
         "spark.kubernetes.executor.deleteOnTermination": "false",
     }

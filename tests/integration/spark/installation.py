@@ -203,13 +203,15 @@ def traces(folder: Path, words: Mapping[str, bytes]) -> list[str]:
 
 
 @contextmanager
-def running_site(home: Path) -> Iterator[Site]:
-    """Start platform and broker; both are ended afterwards."""
+def running_site(home: Path, host: str = "127.0.0.1") -> Iterator[Site]:
+    """Start platform and broker, which listens on `host`; both are ended afterwards."""
     home.chmod(0o700)
     service.start(home)
     stop = threading.Event()
     broker = threading.Thread(
-        target=serve, args=(home, home / "sim/root.der", home / "sim/collateral.json"), kwargs={"stop": stop}
+        target=serve,
+        args=(home, home / "sim/root.der", home / "sim/collateral.json", host),
+        kwargs={"stop": stop},
     )
     broker.start()
     try:
