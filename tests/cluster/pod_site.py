@@ -151,7 +151,8 @@ class PodSite(Site):
     def lines(self, pod: str) -> list[str]:
         """What a pod has printed."""
         try:
-            return str(self.api.read_namespaced_pod_log(pod, self.namespace)).splitlines()
+            reply = self.api.read_namespaced_pod_log(pod, self.namespace, _preload_content=False)
+            return bytes(reply.data).decode().splitlines()
         except ApiException as error:
             return [f"no log: {error.reason}"]
 

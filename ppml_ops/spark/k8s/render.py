@@ -108,7 +108,10 @@ def _properties(
         "spark.kubernetes.executor.podTemplateContainerName": EXECUTOR_CONTAINER,
         # What executors need is mounted by the template; the driver's account need not write ConfigMaps.
         "spark.kubernetes.executor.disableConfigMap": "true",
-        # It asks for no volumes, so it need not be allowed to list or delete any.
+        # A small result would else lie wholly on the node that had most of its rows before.
+        "spark.shuffle.reduceLocality.enabled": "false",
+        # It makes pods and nothing else, so it need not be allowed to list or delete anything else.
+        "spark.kubernetes.driver.service.deleteOnTermination": "false",
         "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
         "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
         # They stay until the driver's pod goes, so that one can see how they ended.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 TERMINATION_LOG = Path("/dev/termination-log")
 MAX_BYTES = 2048
+#: Bytes of JSON that one character can take.
+_LONGEST = 12
 
 
 def termination_message(exit_code: int, application_id: str | None, line: str | None) -> bytes:
@@ -13,7 +15,7 @@ def termination_message(exit_code: int, application_id: str | None, line: str | 
     document = {"exit_code": exit_code, "application_id": application_id, "line": line}
     data = _encoded(document)
     while len(data) > MAX_BYTES and line:
-        line = line[: len(line) - (len(data) - MAX_BYTES + 5) // 6 - 1]
+        line = line[: -max(1, (len(data) - MAX_BYTES) // _LONGEST)]
         data = _encoded(document | {"line": f"{line}…"})
     return data
 
