@@ -12,6 +12,7 @@ from pathlib import Path
 
 import ppml_ops
 from ppml_ops.attestation.measure import runner_digest, runner_jars
+from ppml_ops.cli.shipped_files import shipped_folder
 from ppml_ops.errors import ConfigError
 from ppml_ops.spark.jvm.build import build_jar
 
@@ -19,9 +20,16 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 #: What each image takes from the checkout as it is.
 FILES = {
     "spark": ("requirements-bootstrap.txt", "requirements-spark.txt"),
+    "airflow": ("requirements-bootstrap.txt", "requirements.txt"),
     "sim": ("requirements-bootstrap.txt", "requirements-sim.txt"),
 }
 _BYTECODE = "__pycache__"
+_COMMAND = """\
+#!/opt/ppml/bin/python3
+import sys
+from ppml_ops.cli import main
+sys.exit(main())
+"""
 _DEFAULT_EPOCH = 315532800  # 1980-01-01: zip, which some builders use, knows nothing earlier
 
 
@@ -39,9 +47,12 @@ def make_context(kind: str, folder: Path) -> str:
     copy_tree(Path(ppml_ops.__file__).resolve().parent, package)
     for jar in runner_jars(Path(sys.prefix)):
         copy_file(jar, prefix / "share/ppml-ops" / jar.name)
+    metadata = package.with_name(f"ppml_ops-{ppml_version()}.dist-info")
+    write_metadata(metadata)
     if kind == "sim":
         copy_tree(CHECKOUT / "sim/ppml_sim", package.with_name("ppml_sim"))
-    write_metadata(package.with_name(f"ppml_ops-{ppml_version()}.dist-info"), entry_points=kind == "airflow")
+    if kind == "airflow":
+        add_airflow(prefix, metadata)
     digest = runner_digest(package, prefix)
     if digest != runner_digest():
         raise ConfigError(
@@ -91,13 +102,22 @@ def copy_file(source: Path, target: Path) -> None:
         target.chmod(0o755)
 
 
-def write_metadata(folder: Path, *, entry_points: bool) -> None:
+def write_metadata(folder: Path) -> None:
     """What `importlib.metadata` reads, without the paths of this machine that an editable installation has."""
     folder.mkdir(parents=True)
     text = f"Metadata-Version: 2.4\nName: ppml-ops\nVersion: {ppml_version()}\nLicense-Expression: Apache-2.0\n"
     (folder / "METADATA").write_text(text)
-    if entry_points:
-        (folder / "entry_points.txt").write_text(distribution("ppml-ops").read_text("entry_points.txt") or "")
+
+
+def add_airflow(prefix: Path, metadata: Path) -> None:
+    """Entry points, by which Airflow finds the provider and the policy, the command, and the DAG folders."""
+    (metadata / "entry_points.txt").write_text(distribution("ppml-ops").read_text("entry_points.txt") or "")
+    (prefix / "bin").mkdir()
+    command = prefix / "bin/ppml-ops"
+    command.write_text(_COMMAND)
+    command.chmod(0o755)
+    for name in ("dags", "plugins", "pipelines"):
+        copy_tree(shipped_folder(name), prefix / "package" / name)
 
 
 def _normalise(folder: Path) -> None:
