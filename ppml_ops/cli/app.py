@@ -13,6 +13,7 @@ from ppml_ops.cli import (
     backup,
     broker,
     clean,
+    cluster,
     dags,
     data,
     doctor,
@@ -36,6 +37,7 @@ app.command("run")(run.run)
 app.command("backfill")(backfill.backfill)
 app.command("ui")(ui.ui)
 app.command("doctor")(doctor.doctor)
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(dags.app, name="dags")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

@@ -10,8 +10,9 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.table import Table
 
+from ppml_ops.cli.cluster import ContextName, Kubeconfig, show_checks
 from ppml_ops.cli.options import AsJson, console, home, plain, show_json
-from ppml_ops.errors import PpmlError
+from ppml_ops.errors import ConfigError, PpmlError
 
 
 class Finding(NamedTuple):
@@ -25,9 +26,21 @@ class Finding(NamedTuple):
 
 
 def doctor(
-    part: Annotated[str, typer.Argument(help="all, tee or spark.")] = "all", as_json: AsJson = False
+    part: Annotated[str, typer.Argument(help="all, tee, spark, or cluster.")] = "all",
+    profile: Annotated[str | None, typer.Option("--profile", help="For cluster: which profile's.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: ContextName = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Check this machine; exit 1 when something that runs need is missing."""
+    """Check this machine, or a cluster; exit 1 when something that runs need is missing."""
+    if part == "cluster":
+        if profile is None:
+            raise ConfigError(
+                "which profile's cluster is not said", next_step="ppml-ops doctor cluster --profile tdx-vm"
+            )
+        if not show_checks(profile, kubeconfig, context, as_json=as_json):
+            raise typer.Exit(1)
+        return
     findings = [finding for finding in look(home()) if part in ("all", finding.part)]
     if as_json:
         show_json([finding._asdict() for finding in findings])

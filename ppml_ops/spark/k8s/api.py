@@ -154,6 +154,27 @@ class Cluster:
         answer = self.transport.call(request, "POST", kind.path(None), body=body) or {}
         return str(answer.get("status", {}).get("userInfo", {}).get("username", "unknown"))
 
+    def serves(self, kind: str) -> bool:
+        """Whether the cluster knows this kind (a custom one may not be installed)."""
+        wanted = kind_of(kind)
+        path = wanted.path(None).rpartition("/")[0]
+        answer = self.transport.call(Request("get", path), "GET", path) or {}
+        return any(one.get("name") == wanted.plural for one in answer.get("resources") or ())
+
+    def account_may(self, user: str, rule_verb: str, resource: str, namespace: str | None) -> bool:
+        """Whether another account may do that (SubjectAccessReview; needs the right to ask)."""
+        kind = kind_of("SubjectAccessReview")
+        resource, _, sub = resource.partition("/")
+        attributes = {"verb": rule_verb, "resource": resource, "subresource": sub, "namespace": namespace or ""}
+        body = {
+            "kind": "SubjectAccessReview",
+            "apiVersion": kind.version,
+            "spec": {"user": user, "resourceAttributes": attributes},
+        }
+        request = Request("create", "subjectaccessreviews")
+        answer = self.transport.call(request, "POST", kind.path(None), body=body) or {}
+        return bool(answer.get("status", {}).get("allowed"))
+
     def server_version(self) -> str:
         """`v1.34.4`."""
         answer = self.transport.call(Request("get", "/version"), "GET", "/version") or {}

@@ -45,6 +45,7 @@ KINDS = {
     "ServiceAccount": Kind("v1", "serviceaccounts"),
     "ClusterRole": Kind(_RBAC, "clusterroles", namespaced=False),
     "ClusterRoleBinding": Kind(_RBAC, "clusterrolebindings", namespaced=False),
+    "RuntimeClass": Kind("node.k8s.io/v1", "runtimeclasses", namespaced=False),
     "Role": Kind(_RBAC, "roles"),
     "RoleBinding": Kind(_RBAC, "rolebindings"),
     "SelfSubjectAccessReview": Kind("authorization.k8s.io/v1", "selfsubjectaccessreviews", namespaced=False),
