@@ -22,6 +22,8 @@ from ppml_ops.spark.k8s.refusals import shown
 from ppml_ops.spark.k8s.trouble import final_trouble, is_over, trouble
 from ppml_ops.spark.profiles import Profile
 
+#: Names of the steps, in their order.
+STEPS = ("namespace", "accounts", "volume", "nodes", "bound")
 _PAUSE_SECONDS = 0.5
 _BOUND_SECONDS = 60.0
 _GONE_SECONDS = 120.0

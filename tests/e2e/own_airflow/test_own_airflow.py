@@ -76,6 +76,7 @@ def test_after_uninstalling_the_airflow_works_without_us(site: Site) -> None:
         "dags/simple_query.py",
         "dags/workloads.py",
         "dags/maintenance.py",
+        "dags/cluster.py",
         "plugins/ppml_ops_plugin.py",
     ):
         (site.base / "home" / name).unlink()
