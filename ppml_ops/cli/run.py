@@ -93,7 +93,7 @@ def _drive(
         from airflow import settings
 
         from ppml_ops.airflow.headless.database import ensure_database, load_dag, refuse_beside_a_scheduler
-        from ppml_ops.airflow.headless.drive import drive, state_of
+        from ppml_ops.airflow.headless.drive import drive, identity_of, state_of
 
         ensure_database()
         refuse_beside_a_scheduler()
@@ -107,7 +107,7 @@ def _drive(
     @contextmanager
     def around(task_instance: Any) -> Iterator[None]:
         name = task_instance.task_id
-        identity = task_instance.id
+        identity = identity_of(task_instance)
         log = log_path(airflow_home / "logs", task_instance)
         begun = time.monotonic()
         with terminal.status(name), redirected(log):

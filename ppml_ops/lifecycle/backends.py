@@ -1,5 +1,6 @@
 """How a generation's driver is started, found again and ended: a process tree here, or pods in a cluster."""
 
+import os
 import shutil
 from collections.abc import Callable
 from typing import Protocol
@@ -108,7 +109,13 @@ class LocalBackend:
     def _launcher(self, on_line: OnLine) -> LocalLauncher:
         run = self._run
         socket_path = platform_socket(run.home) if run.profile.device == "socket" else None
-        return LocalLauncher(run.profile, platform_socket=socket_path, on_line=on_line)
+        return LocalLauncher(
+            run.profile, platform_socket=socket_path, on_line=on_line, environment=self._environment()
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """What the driver may see a part of."""
+        return dict(os.environ)
 
 
 def backend_of(run: Run) -> Backend:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ppml_ops.canonical import canonical_json
-from ppml_ops.errors import PpmlError, TransientError
+from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.files import private_dir, write_private
 from ppml_ops.lifecycle.backends import Handle, LocalBackend, OnLine
 from ppml_ops.lifecycle.generations import Generation
@@ -18,6 +18,7 @@ from ppml_ops.lifecycle.nodes import WORKER_NODE
 from ppml_ops.lifecycle.placements import host_placement, pod_placement
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.spark.job import SparkJob
+from ppml_ops.spark.k8s.access import ClusterAccess, default_kubeconfig
 from ppml_ops.spark.k8s.bundle import pack
 from ppml_ops.spark.k8s.following import PodJob
 from ppml_ops.spark.k8s.launcher import make_config, remove, start
@@ -174,6 +175,16 @@ class ClientBackend(LocalBackend):
 
     def _placement(self, generation: Generation, job: SparkJob) -> Placement:
         return host_placement(generation, job, (WORKER_NODE,))
+
+    def _environment(self) -> dict[str, str]:
+        access = self._run.cluster or ClusterAccess()
+        if access.context is not None:
+            raise ConfigError(
+                f"a driver on the worker uses the kubeconfig's current context, not {access.context!r}",
+                next_step="give a kubeconfig whose current context is the right one, or use mode `cluster`",
+            )
+        file = None if access.in_cluster else (access.kubeconfig or default_kubeconfig())
+        return super()._environment() | ({"KUBECONFIG": str(file)} if file else {})
 
     def _pods(self, generation: Generation) -> PodJob:
         run = self._run

@@ -34,6 +34,8 @@ from ppml_ops.spark.tools import installed_tools, socket_folder
 
 #: Variables of this process that the entry point may see. Nothing else is inherited.
 PASSED_ON = ("PATH", "HOME", "LANG", "JAVA_HOME", "TMPDIR")
+#: And of a driver whose executors are pods: where the cluster is, and the path of the credentials for it.
+CLUSTER = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 
 
 def ignore(_line: str) -> None:
@@ -47,7 +49,7 @@ class LocalLauncher:
         profile: a profile with `launcher: local`.
         platform_socket: the simulated platform; needed when the profile's device is `socket`.
         on_line: gets each life-cycle line.
-        environment: environment to take `PASSED_ON` from; default: this process's.
+        environment: environment to take `PASSED_ON` and `CLUSTER` from; default: this process's.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class LocalLauncher:
         self._platform = platform_socket.absolute() if platform_socket else None
         self._on_line = on_line
         source = dict(os.environ) if environment is None else environment
-        self._environment = {"LANG": "C.UTF-8"} | {name: source[name] for name in PASSED_ON if name in source}
+        names = PASSED_ON + (CLUSTER if profile.launcher == "kubernetes" else ())
+        self._environment = {"LANG": "C.UTF-8"} | {name: source[name] for name in names if name in source}
 
     def launch(self, job: SparkJob, placement: Placement) -> Running:
         """Start a new generation.

@@ -78,14 +78,22 @@ def _own_copy(dag: DAG) -> DAG:
     return own
 
 
-def state_of(session: Session, identity: Any) -> tuple[str, str]:
-    """State of the task instance with this id ("none": has not run), and which one of a mapped task it is."""
+def identity_of(task_instance: Any) -> tuple[str, str, str, int]:
+    """What stays of a task instance when it is to be tried again: its `id` is another one then."""
+    return task_instance.dag_id, task_instance.run_id, task_instance.task_id, task_instance.map_index
+
+
+def state_of(session: Session, identity: tuple[str, str, str, int]) -> tuple[str, str]:
+    """State of the task instance ("none": has not run), and which one of a mapped task it is."""
     from airflow.models.taskinstance import TaskInstance
 
     session.commit()  # end the transaction, so that what others wrote is seen
     state, map_index, rendered = session.execute(
         select(TaskInstance.state, TaskInstance.map_index, TaskInstance._rendered_map_index).where(
-            TaskInstance.id == identity
+            TaskInstance.dag_id == identity[0],
+            TaskInstance.run_id == identity[1],
+            TaskInstance.task_id == identity[2],
+            TaskInstance.map_index == identity[3],
         )
     ).one()
     index = rendered or ("" if map_index < 0 else f"[{map_index}]")

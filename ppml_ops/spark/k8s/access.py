@@ -38,10 +38,10 @@ class ClusterAccess(BaseModel):
         made.retries = False  # we do that, with a time limit
         where = "the service account of this pod"
         try:
-            if self.in_cluster or not (self.kubeconfig or _default_file()):
+            if self.in_cluster or not (self.kubeconfig or default_kubeconfig()):
                 config.load_incluster_config(client_configuration=made)
             else:
-                where = str(self.kubeconfig or _default_file())
+                where = str(self.kubeconfig or default_kubeconfig())
                 config.load_kube_config(where, self.context, made, persist_config=False)
         except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
             looked = "KUBECONFIG, ~/.kube/config and the service account of a pod"
@@ -57,7 +57,7 @@ class ClusterAccess(BaseModel):
         return made
 
 
-def _default_file() -> str | None:
+def default_kubeconfig() -> str | None:
     """KUBECONFIG (a list too), or the file in the home folder, if it is there."""
     if named := os.environ.get("KUBECONFIG"):
         return named

@@ -44,7 +44,7 @@ def spark_application(plan: PodPlan, profile: Profile, spark_version: str) -> di
             "sparkVersion": spark_version,
             "image": platform.image,
             "imagePullPolicy": platform.image_pull_policy,
-            "mainApplicationFile": "local:///ppml/generation/code.000",
+            "mainApplicationFile": "local:///ppml/entry.py",  # spark-submit wants one; nothing reads it
             # A second driver is never the operator's decision: the ledger of generations makes it.
             "restartPolicy": {"type": "Never"},
             "timeToLiveSeconds": profile.time_limit + 86_400,

@@ -13,6 +13,7 @@ from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, driver_name, generation_labels
 from ppml_ops.spark.k8s.podlogs import read_log
+from ppml_ops.spark.k8s.refusals import shown
 from ppml_ops.spark.k8s.status import PodState, full_quotas, pod_state, seconds_of, warnings_of
 from ppml_ops.spark.outcome import Outcome, failure_of, refusal
 from ppml_ops.spark.profiles import Profile
@@ -91,10 +92,9 @@ def _application_trouble(application: Object | None, limit: int) -> Trouble | No
         return None
     state = application.get("status", {}).get("applicationState", {})
     if state.get("state") in ("FAILED", "SUBMISSION_FAILED", "FAILING"):
-        return Trouble(
-            f"the Spark operator could not submit it: {str(state.get('errorMessage') or 'no reason')[-500:]}",
-            False,
-        )
+        said = str(state.get("errorMessage") or "it gives no reason")
+        said = said[max(said.find("Exception in thread"), 0) :]  # before it: Java's warnings
+        return Trouble(f"the Spark operator could not submit it: {shown(said, 400)}", False)
     age = time.time() - seconds_of(application["metadata"].get("creationTimestamp"))
     if age > limit:
         return Trouble(
