@@ -38,7 +38,19 @@ def test_the_runner_is_that_of_this_checkout(inside):
     assert inside("/opt/ppml/bin/python3", "-I", "-c", code).out.strip() == runner_digest()
 
 
-def test_a_whole_run_without_a_tee(inside):
-    """Services, headless Airflow, Spark: all of it from the image, on the worker."""
-    ran = inside("env", "PPML_OPS_PROFILE=local-no-tee", "ppml-ops", "run", "simple_query", "--rows", "200")
-    assert ran.code == 0, ran.out + ran.err
+def test_the_workers_spark_starts(inside):
+    """What client mode starts on the worker: Java, Spark's jars and ours."""
+    code = """
+from ppml_ops.spark.tools import installed_tools
+from pyspark.sql import SparkSession
+spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    .config("spark.driver.host", "127.0.0.1").config("spark.driver.memory", "512m")
+    .config("spark.driver.extraClassPath", installed_tools().jar).getOrCreate())
+print(spark._jvm.java.lang.Class.forName("io.github.ppmlops.spark.PpmlPlugin").getSimpleName())
+"""
+    ran = inside("/opt/ppml/bin/python3", "-I", "-c", code)
+    assert ran.out.strip().endswith("PpmlPlugin"), ran.err
+
+
+def test_no_simulator(inside):
+    assert inside("/opt/ppml/bin/python3", "-I", "-c", "import ppml_sim").code != 0
