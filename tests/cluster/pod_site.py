@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from kubernetes import client, utils
@@ -40,6 +42,7 @@ from ppml_ops.spark.placement import AgentConfig, Base, Binding, Device, NoDevic
 from ppml_ops.spark.profiles import Profile
 from ppml_ops.spark.sealedlog import LOG_FOLDER, log_pieces
 from tests.integration.spark.installation import PURPOSE, Site, running_site
+from tests.support.cluster import Cluster
 
 ACCOUNT = "ppml-driver"
 RULES = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "delete"]}]
@@ -50,12 +53,12 @@ NO_TEE = {"tee": ["none"], "purpose": [PURPOSE], "simulated": True, "ticket": {"
 class PodSite(Site):
     """The installation; `nodes` are the cluster's, `root` the folder on this host that all of them see."""
 
+    api: client.CoreV1Api = field(kw_only=True)
     namespace: str = ""
     image: str = ""
     nodes: tuple[str, ...] = ()
     root: Path = Path()
     device_path: str | None = None
-    api: client.CoreV1Api = field(default_factory=client.CoreV1Api)
 
     def policy(self, dataset: str) -> str:
         if self.device_path is not None:
@@ -91,10 +94,19 @@ class PodSite(Site):
         for node in self.nodes:
             shutil.copytree(whole, self.on_node(node, run_key, "in", dataset))
 
-    def start(self, job: SparkJob, code: Path, profile: Profile, generation: str, **changes: Any) -> PodPlan:
+    def start(
+        self,
+        job: SparkJob,
+        code: Path,
+        profile: Profile,
+        generation: str,
+        *,
+        activations: int = 8,
+        changes: dict[str, bytes] | None = None,
+    ) -> PodPlan:
         """Make ConfigMaps and the driver's pod by hand; `changes` replace files of the first ConfigMap."""
         run_key, _, number = generation.rpartition("-g")
-        placed = self.placement(job, code, generation)
+        placed = self.placement(job, code, generation, activations=activations)
         write = job.written[0]
         bindings = [
             self._binding(item.dataset, f"in/{item.dataset}")
@@ -124,7 +136,7 @@ class PodSite(Site):
             PODS: plan.encode(),
             TICKET: Path(placed.ticket).read_bytes(),
             BROKER_CA: Path(placed.broker_ca).read_bytes(),
-        } | changes
+        } | (changes or {})
         for document in config_maps(plan, self.namespace, files, pieces):
             self.api.create_namespaced_config_map(self.namespace, document)
         self.api.create_namespaced_pod(self.namespace, driver_pod(plan, profile))
@@ -212,7 +224,15 @@ def _give_away(folder: Path) -> None:
         os.chown(path, UID, UID)
 
 
-def make_account_and_volume(namespace: str, root: Path) -> None:
+def _own_address(api: client.ApiClient) -> str:
+    """Of this host, as the cluster's machines see it."""
+    server = urlsplit(api.configuration.host)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((server.hostname, server.port or 443))
+        return str(probe.getsockname()[0])
+
+
+def make_account_and_volume(api: client.ApiClient, namespace: str, root: Path) -> None:
     """What a cluster's administrator makes once: account, rights, volume of the node folders."""
     volume = f"{namespace}-nodes"
     documents: list[dict[str, Any]] = [
@@ -249,23 +269,24 @@ def make_account_and_volume(namespace: str, root: Path) -> None:
     for document in documents:
         group = "rbac.authorization.k8s.io/v1" if document["kind"].startswith("Role") else "v1"
         options = {} if document["kind"] == "PersistentVolume" else {"namespace": namespace}
-        utils.create_from_dict(client.ApiClient(), {"apiVersion": group} | document, **options)
+        utils.create_from_dict(api, {"apiVersion": group} | document, **options)
 
 
 @contextmanager
 def running_pod_site(
-    home: Path, root: Path, namespace: str, image: str, host: str, device_path: str | None = None
+    home: Path, root: Path, namespace: str, image: str, cluster: Cluster, device_path: str | None = None
 ) -> Iterator[PodSite]:
-    """Broker on `host`, account and volume in the namespace; `root` becomes the folder of the nodes."""
-    api = client.CoreV1Api()
+    """Broker on this host, account and volume in the namespace; `root` becomes the folder of the nodes."""
+    api = cluster.core
     nodes = tuple(sorted(node.metadata.name for node in api.list_node().items))
     root.mkdir(mode=0o755)
-    make_account_and_volume(namespace, root)
+    make_account_and_volume(cluster.client, namespace, root)
     try:
-        with running_site(home, host) as site:
+        with running_site(home, _own_address(cluster.client)) as site:
             yield PodSite(
-                site.home, namespace=namespace, image=image, nodes=nodes, root=root, device_path=device_path
-            )
+                site.home, api=api, namespace=namespace, image=image, nodes=nodes, root=root,
+                device_path=device_path,
+            )  # fmt: skip
     finally:
         api.delete_persistent_volume(f"{namespace}-nodes")
         shutil.rmtree(root, ignore_errors=True)

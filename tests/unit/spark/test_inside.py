@@ -1,12 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ppml_ops.errors import TransientError
+from ppml_ops.errors import ConfigError, DeniedError, TransientError
 from ppml_ops.spark import inside
 from ppml_ops.spark.agent import read_config
-from ppml_ops.spark.inside import Work, enter_td
+from ppml_ops.spark.inside import Voice, Work, enter_td, outputs
 from ppml_ops.spark.placement import AgentConfig, Device, NoDevice, PlatformDevice, SocketDevice
 from ppml_ops.spark.platform_client import TrustDomainVm
 from ppml_ops.spark.profiles import load_profile
@@ -61,3 +62,25 @@ def test_other_devices_are_there_already(tmp_path: Path) -> None:
 def test_a_platform_that_does_not_answer_is_transient(tmp_path: Path) -> None:
     with pytest.raises(TransientError):
         enter_td(work(tmp_path, PlatformDevice(path=str(tmp_path / "none.sock"))))
+
+
+def test_the_line_that_tells_most_is_remembered(capfd: pytest.CaptureFixture[str]) -> None:
+    say = Voice()
+    for line in ("executor 1 started", "error class A", "error class B"):
+        say(line)
+    assert say.reason == "error class B"
+    assert say.refusal(DeniedError("no", next_step="ask")) == 77
+    say("error class C")
+    assert say.reason == "PPML-DENIED: no [the data owner: ask]"
+    assert capfd.readouterr().out.splitlines()[3] == say.reason
+
+
+def test_the_first_written_data_set_needs_a_key(tmp_path: Path) -> None:
+    class Bundle:
+        def model_dump(self, mode: str) -> dict[str, Any]:
+            return {
+                "datasets": [{"dataset": "other", "mode": "write", "key": "AAAA", "version": 1, "manifest": {}}]
+            }
+
+    with pytest.raises(ConfigError, match="releases no key for writing 'result'"):
+        outputs(work(tmp_path, NoDevice()), Bundle())  # type: ignore[arg-type]

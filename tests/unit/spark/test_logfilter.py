@@ -174,3 +174,10 @@ def test_spark_own_list_of_conditions_is_found() -> None:
     conditions = error_conditions(spark_home())
     assert "CAST_INVALID_INPUT" in conditions
     assert any("." in name for name in conditions)
+
+
+def test_where_user_code_may_print_from_the_first_line_on_no_text_passes() -> None:
+    life = LifeCycle(frozenset(), user_code=True)
+    assert life.feed("PPML-DENIED: name=Alice", "stderr") == ["PPML-DENIED (the reason is in the sealed log)"]
+    assert life.feed("PPML-RUNNER started application=local-abc spark=4.3.0", "stdout") == []
+    assert life.ppml_class == "PPML-DENIED"

@@ -88,3 +88,12 @@ def test_files_beside_a_published_version_are_named(tmp_path: Path, binding: Bin
         write(tmp_path, f"node-a/more/part-{number:05d}")
     with pytest.raises(WorkloadError, match=r"more/part-00000, .* and 2 more; the job published other files"):
         reconcile(binding, output)
+
+
+def test_of_a_data_set_on_several_nodes_nothing_is_adopted(tmp_path: Path) -> None:
+    """What lies in this node's folder may be of a lost attempt, and the others can't be seen."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/part-0").write_bytes(bytes(60))
+    spread = Binding(dataset="result", bases=(Base(node="a", uri=tmp_path.as_uri()),), spread=True)
+    assert reconcile(spread, Output("result", bytes(32), 1, {})) == []
+    assert not (tmp_path / "_manifest").exists()

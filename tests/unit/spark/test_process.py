@@ -64,3 +64,19 @@ def test_the_session_of_a_stranger_with_our_pid_is_not_ended() -> None:
     finally:
         kill_tree(record)
         stranger.wait()
+
+
+def test_adopted_orphans_are_taken_leave_of_and_others_children_not(tmp_path: Path) -> None:
+    """In a process of its own, because it becomes the parent of orphans."""
+    program = (
+        "import os, subprocess, time\n"
+        "from ppml_ops.spark.process import adopt_orphans, reap_orphans, _stat\n"
+        "adopt_orphans()\n"
+        "mine = subprocess.Popen(['true'])\n"
+        "pid = int(subprocess.run(['sh', '-c', 'sleep 0.1 & echo $!'], stdout=subprocess.PIPE).stdout)\n"
+        "while any(_stat(one)[0] != 'Z' for one in (pid, mine.pid)): time.sleep(0.01)\n"
+        "reap_orphans(mine.pid)\n"
+        "print(_stat(pid), mine.wait())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "None 0\n"

@@ -1,0 +1,90 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ppml_ops.errors import DeniedError
+from ppml_ops.spark import pod
+from ppml_ops.spark.inside import Voice
+
+
+@pytest.fixture
+def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Main runs in this process, without its lasting effects; where its termination message goes."""
+    file = tmp_path / "termination"
+    monkeypatch.setattr(pod, "leave_message", lambda message: file.write_bytes(message))
+    monkeypatch.setattr(pod, "harden", lambda: None)
+    monkeypatch.setattr(pod, "FOLDER", tmp_path)
+    for name in list(os.environ):
+        monkeypatch.setenv(name, os.environ[name])
+    return file
+
+
+def test_a_refusal_is_told_in_both_places(
+    last_words: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run(_role: str, _environment: Mapping[str, str], _say: Voice) -> int:
+        raise DeniedError("not in a TEE", next_step="use one")
+
+    monkeypatch.setattr(pod, "run", run)
+    assert pod.main(["executor"]) == 77
+    line = "PPML-DENIED: not in a TEE [the data owner: use one]"
+    assert capfd.readouterr().out.splitlines() == [line, "exit code 77"]
+    assert json.loads(last_words.read_bytes()) == {"exit_code": 77, "application_id": None, "line": line}
+
+
+def test_what_a_good_end_leaves(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_role: str, _environment: Mapping[str, str], say: Voice) -> int:
+        say("error class java.lang.IllegalStateException")
+        (tmp_path / "application.json").write_text('{"application_id": "spark-1"}')
+        return 0
+
+    monkeypatch.setattr(pod, "run", run)
+    assert pod.main(["driver", "--proxy-user", "operator"]) == 0
+    assert json.loads(last_words.read_bytes()) == {"exit_code": 0, "application_id": "spark-1", "line": None}
+
+
+def test_the_pods_environment_is_no_environment_of_ours(
+    last_words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Mapping[str, str]] = {}
+
+    def run(_role: str, environment: Mapping[str, str], _say: Voice) -> int:
+        seen.update(given=environment, ours=dict(os.environ))
+        return 0
+
+    monkeypatch.setattr(pod, "run", run)
+    monkeypatch.setenv("SSL_CERT_FILE", "/ppml/node/evil.pem")
+    monkeypatch.setenv("JAVA_HOME", "/ppml/node/java")
+    assert pod.main(["driver"]) == 0
+    assert seen["given"]["SSL_CERT_FILE"] == "/ppml/node/evil.pem"
+    assert set(seen["ours"]) == {"JAVA_HOME", "LANG", "PATH"}
+    assert seen["ours"]["JAVA_HOME"] == "/opt/java"
+
+
+@pytest.mark.parametrize("arguments", [[], ["other"]])
+def test_other_roles_are_configuration_errors(last_words: Path, arguments: list[str]) -> None:
+    assert pod.main(arguments) == 78
+    assert "driver, executor, node" in json.loads(last_words.read_bytes())["line"]
+
+
+WAITS = """
+import signal
+from ppml_ops.spark.pod import main
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("up", flush=True)
+raise SystemExit(main(["node"]))
+"""
+
+
+def test_a_node_pod_waits_until_it_is_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        assert process.wait(30) == 0
