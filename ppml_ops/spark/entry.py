@@ -24,7 +24,7 @@ from ppml_ops.spark.driving import drive, prepare
 from ppml_ops.spark.inside import Voice, Work, enter_td, harden, load, outputs
 from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.render import Submission, Tools, render_local
-from ppml_ops.spark.tools import installed_tools, make_socket_folder
+from ppml_ops.spark.tools import installed_tools, make_socket_folder, socket_folder
 
 _RECORD_SECONDS = 10.0
 
@@ -49,7 +49,8 @@ def _submission(work: Work, tools: Tools, key: bytes) -> Submission:
 
         return client_submission(work, tools, key, dict(os.environ))
     placement = work.config.placement(str(work.folder))
-    return render_local(work.job, work.profile, placement, tools, sockets=str(make_socket_folder(work.folder)))
+    sockets = make_socket_folder(socket_folder(work.folder))
+    return render_local(work.job, work.profile, placement, tools, sockets=str(sockets))
 
 
 def _wait_for_record(path: Path) -> None:

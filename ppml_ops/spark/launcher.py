@@ -30,7 +30,7 @@ from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.profiles import Profile
 from ppml_ops.spark.render import bytecode_folder
 from ppml_ops.spark.running import LIFE_CYCLE, PROCESS, TD, Running
-from ppml_ops.spark.tools import installed_tools, socket_folder
+from ppml_ops.spark.tools import installed_tools, shared_socket_folder, socket_folder
 
 #: Variables of this process that the entry point may see. Nothing else is inherited.
 PASSED_ON = ("PATH", "HOME", "LANG", "JAVA_HOME", "TMPDIR")
@@ -86,7 +86,7 @@ class LocalLauncher:
         try:
             process = self._prepare_and_start(job, placement, folder)
         except BaseException:
-            self._clean(folder)
+            self._clean(folder, placement.generation)
             raise
         record = ProcessRecord.of(process.pid)
         write_private(folder / PROCESS, record.model_dump_json().encode())
@@ -190,12 +190,13 @@ class LocalLauncher:
             record,
             process,
             on_line=self._on_line,
-            on_end=lambda: self._clean(Path(placement.folder)),
+            on_end=lambda: self._clean(Path(placement.folder), placement.generation),
         )
 
-    def _clean(self, folder: Path) -> None:
+    def _clean(self, folder: Path, generation: str) -> None:
         """Remove plaintext folders and the TD of a generation that has ended; may be called again."""
-        for path in (folder / "work", folder / "code", socket_folder(folder)):
+        sockets = (socket_folder(folder), shared_socket_folder(generation))
+        for path in (folder / "work", folder / "code", *sockets):
             shutil.rmtree(path, ignore_errors=True)
         if self._platform is None or not (folder / TD).exists():
             return

@@ -47,13 +47,17 @@ def socket_folder(folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"ppml-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
 
 
-def make_socket_folder(folder: Path) -> Path:
-    """Make `socket_folder(folder)` for this user alone.
+def shared_socket_folder(generation: str) -> Path:
+    """The same for a job of several hosts: its name follows from the generation, so all of them know it."""
+    return Path(f"/tmp/ppml-{hashlib.sha256(generation.encode()).hexdigest()[:16]}")  # noqa: S108  # private
+
+
+def make_socket_folder(path: Path) -> Path:
+    """Make a folder of sockets for this user alone.
 
     Raises:
         ConfigError: something of another user, or no folder, lies there.
     """
-    path = socket_folder(folder)
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:

@@ -38,8 +38,18 @@ from ppml_ops.spark.k8s.plan import (
     PodPlan,
 )
 from ppml_ops.spark.k8s.pods import UID, driver_pod
-from ppml_ops.spark.placement import AgentConfig, Base, Binding, Device, NoDevice, PlatformDevice
+from ppml_ops.spark.launcher import LocalLauncher
+from ppml_ops.spark.placement import (
+    AgentConfig,
+    Base,
+    Binding,
+    Device,
+    NoDevice,
+    Placement,
+    PlatformDevice,
+)
 from ppml_ops.spark.profiles import Profile
+from ppml_ops.spark.running import Running
 from ppml_ops.spark.sealedlog import LOG_FOLDER, log_pieces
 from tests.integration.spark.installation import PURPOSE, Site, running_site
 from tests.support.cluster import Cluster
@@ -59,6 +69,8 @@ class PodSite(Site):
     nodes: tuple[str, ...] = ()
     root: Path = Path()
     device_path: str | None = None
+    host: str = ""
+    said: list[str] = field(default_factory=list)
 
     def policy(self, dataset: str) -> str:
         if self.device_path is not None:
@@ -86,11 +98,12 @@ class PodSite(Site):
         return self.root / node / run_key / Path(*path)
 
     def place(self, run_key: str, dataset: str, source: Path, table: str) -> None:
-        """Seal `source` and put a whole copy of it on every node."""
-        self.seal(dataset, source, table)
+        """Seal `source`, when the data set is not there yet, and put a whole copy of it on every node."""
         whole = self.home / "whole" / dataset
-        for node in ("node-a", "node-b"):
-            shutil.copytree(self.node(node, dataset).local(""), whole, dirs_exist_ok=True)
+        if not whole.exists():
+            self.seal(dataset, source, table)
+            for node in ("node-a", "node-b"):
+                shutil.copytree(self.node(node, dataset).local(""), whole, dirs_exist_ok=True)
         for node in self.nodes:
             shutil.copytree(whole, self.on_node(node, run_key, "in", dataset))
 
@@ -105,8 +118,40 @@ class PodSite(Site):
         changes: dict[str, bytes] | None = None,
     ) -> PodPlan:
         """Make ConfigMaps and the driver's pod by hand; `changes` replace files of the first ConfigMap."""
-        run_key, _, number = generation.rpartition("-g")
         placed = self.placement(job, code, generation, activations=activations)
+        plan = self._hand_over(job, code, profile, placed, changes or {})
+        self.api.create_namespaced_pod(self.namespace, driver_pod(plan, profile))
+        return plan
+
+    def start_here(
+        self, job: SparkJob, code: Path, profile: Profile, generation: str
+    ) -> tuple[PodPlan, Running]:
+        """The same with the driver as a process tree on this host."""
+        placed = self.placement(job, code, generation)
+        write = job.written[0]
+        own = [Base(node="worker", uri=self.node("worker", write, generation).uri)]
+        whole = [Base(node="worker", uri=(self.home / "whole" / "people").as_uri())]
+        bindings = (
+            Binding(dataset="people", bases=tuple(whole)),
+            Binding(dataset=write, bases=tuple(own), spread=True),
+        )
+        plan = self._hand_over(job, code, profile, placed, {}, driver_address=self.host)
+        (Path(placed.folder) / PODS).write_bytes(plan.encode())
+        launcher = LocalLauncher(profile, on_line=self.said.append)
+        return plan, launcher.launch(job, placed.model_copy(update={"bindings": bindings}))
+
+    def _hand_over(
+        self,
+        job: SparkJob,
+        code: Path,
+        profile: Profile,
+        placed: Placement,
+        changes: dict[str, bytes],
+        driver_address: str | None = None,
+    ) -> PodPlan:
+        """Folders on the nodes, and the ConfigMaps."""
+        generation = placed.generation
+        run_key, _, number = generation.rpartition("-g")
         write = job.written[0]
         bindings = [
             self._binding(item.dataset, f"in/{item.dataset}")
@@ -117,7 +162,13 @@ class PodSite(Site):
             self.on_node(node, run_key, f"g{number}", write).mkdir(parents=True)
             _give_away(self.root / node)
         pieces = pack(code)
-        plan = PodPlan(run_key=run_key, generation=generation, code_pieces=len(pieces), nodes=self.nodes)
+        plan = PodPlan(
+            run_key=run_key,
+            generation=generation,
+            code_pieces=len(pieces),
+            nodes=self.nodes,
+            driver_address=driver_address,
+        )
         agent = AgentConfig(
             broker_url=placed.broker_url,
             broker_ca=f"{GENERATION_FOLDER}/{BROKER_CA}",
@@ -136,10 +187,9 @@ class PodSite(Site):
             PODS: plan.encode(),
             TICKET: Path(placed.ticket).read_bytes(),
             BROKER_CA: Path(placed.broker_ca).read_bytes(),
-        } | (changes or {})
+        } | changes
         for document in config_maps(plan, self.namespace, files, pieces):
             self.api.create_namespaced_config_map(self.namespace, document)
-        self.api.create_namespaced_pod(self.namespace, driver_pod(plan, profile))
         return plan
 
     def _device(self) -> Device:
@@ -174,10 +224,12 @@ class PodSite(Site):
         pods = self.api.list_namespaced_pod(self.namespace, label_selector=wanted).items
         return sorted(pods, key=lambda pod: int(pod.metadata.name.rpartition("-")[2]))
 
-    def parts(self, plan: PodPlan, dataset: str) -> tuple[Manifest, dict[str, set[str]]]:
-        """The one manifest that was published, and which visible files each node has."""
+    def parts(
+        self, plan: PodPlan, dataset: str, driver: Folder | None = None
+    ) -> tuple[Manifest, dict[str, set[str]]]:
+        """The one manifest that was published, on a node or with the driver; visible files of each node."""
         run_key, _, number = plan.generation.rpartition("-g")
-        manifests, files = [], {}
+        manifests, files = [DatasetStore(driver).read(1)] if driver else [], {}
         for node in self.nodes:
             folder = Folder(self.on_node(node, run_key, f"g{number}", dataset))
             store = DatasetStore(folder)
@@ -282,10 +334,11 @@ def running_pod_site(
     root.mkdir(mode=0o755)
     make_account_and_volume(cluster.client, namespace, root)
     try:
-        with running_site(home, _own_address(cluster.client)) as site:
+        host = _own_address(cluster.client)
+        with running_site(home, host) as site:
             yield PodSite(
                 site.home, api=api, namespace=namespace, image=image, nodes=nodes, root=root,
-                device_path=device_path,
+                device_path=device_path, host=host,
             )  # fmt: skip
     finally:
         api.delete_persistent_volume(f"{namespace}-nodes")

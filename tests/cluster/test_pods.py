@@ -239,6 +239,28 @@ def test_a_lost_executor_is_replaced_and_no_row_with_it(
     assert f"{plan.generation}-e3.log" in site.logs(plan, "result")
 
 
+def test_a_driver_on_the_worker_has_its_executors_in_pods(
+    site: PodSite, people: Path, monkeypatch: pytest.MonkeyPatch, harness_cluster: Cluster
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", harness_cluster.kubeconfig)
+    generation = new_generation("here")
+    site.place(generation.rpartition("-g")[0], "people", people, "t")
+    profile = site.profile(mode="client")
+    job = site.job(
+        SIMPLE_QUERY, QUERY, reads=["people"], write="result", profile="pods", resources=profile.resources
+    )
+    plan, running = site.start_here(job, SIMPLE_QUERY, profile, generation)
+    assert running.wait().exit_code == 0
+    assert "executor 2 added" in site.said
+    manifest, files = site.parts(plan, "result", site.node("worker", "result", generation))
+    assert {(part.path, part.node) for part in manifest.parts} == {
+        (path, node) for node, paths in files.items() for path in paths
+    }
+    assert {part.node for part in manifest.parts} == set(site.nodes)
+    assert set(site.logs(plan, "result")) == {f"{generation}-e1.log", f"{generation}-e2.log"}
+    check_no_secret(site, plan)
+
+
 def test_pods_with_tds_of_their_own(
     harness_cluster: Cluster, make_namespace: Callable[[], str], spark_image: str, simulated_nodes: Any,
     people: Path, tmp_path_factory: pytest.TempPathFactory,

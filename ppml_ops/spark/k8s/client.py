@@ -15,11 +15,11 @@ from ppml_ops.spark.k8s.render import (
     Cluster,
     in_cluster,
     render_client_driver,
-    sockets_folder,
     template_document,
 )
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.render import Submission, Tools
+from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
 
 _PASSED_ON = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 
@@ -44,7 +44,7 @@ def client_submission(work: Work, tools: Tools, key: bytes, environment: Mapping
         )
     for name in ("", "conf"):
         private_dir(work.folder / "work" / name)
-    private_dir(Path(sockets_folder(plan.generation)))
+    make_socket_folder(shared_socket_folder(plan.generation))
     write_secret(work.folder / "work" / "rpc", rpc_secret(key, plan.generation))
     write_private(work.folder / "work" / TEMPLATE, template_document(plan, work.profile))
     cluster = Cluster(api_server(environment), plan.driver_address)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ppml_ops.files import private_dir, write_private
+from ppml_ops.files import write_private
 from ppml_ops.spark.agent import release
 from ppml_ops.spark.driving import drive, prepare
 from ppml_ops.spark.inside import Voice, enter_td, outputs
@@ -15,11 +15,11 @@ from ppml_ops.spark.k8s.render import (
     Cluster,
     in_cluster,
     render_pod_driver,
-    sockets_folder,
     template_document,
 )
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.render import Tools
+from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
 
 #: What the client inside the JVM needs to find the API server; its token is a mounted file.
 _CLUSTER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
@@ -38,7 +38,7 @@ def run_driver(arrived: Arrived, tools: Tools, environment: Mapping[str, str], s
     say(f"keys released to driver {arrived.pod_name}")
     written = outputs(work, bundle)
     write_secret(Path(RPC_SECRET), rpc_secret(next(iter(written.values())).key, arrived.plan.generation))
-    private_dir(Path(sockets_folder(arrived.plan.generation)))
+    make_socket_folder(shared_socket_folder(arrived.plan.generation))
     given = environment.get("SPARK_APPLICATION_ID", "")
     cluster = Cluster(
         api_server,

@@ -12,12 +12,13 @@ from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, enter_td, outputs
 from ppml_ops.spark.k8s.arrival import Arrived, td_name
 from ppml_ops.spark.k8s.jvm import executor_argv, executor_id
 from ppml_ops.spark.k8s.plan import LOCAL_FOLDER
-from ppml_ops.spark.k8s.render import RPC_SECRET, sockets_folder
+from ppml_ops.spark.k8s.render import RPC_SECRET
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, LifeCycle
 from ppml_ops.spark.render import LOG4J, Submission, Tools, base_environment
 from ppml_ops.spark.sealedlog import SealedLog, log_path
 from ppml_ops.spark.supervisor import Supervisor
+from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
 
 _FAILED = 70
 _SIGNALLED = 128
@@ -39,7 +40,7 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     written = outputs(work, bundle)
     first = next(iter(written.values()))
     write_secret(Path(RPC_SECRET), rpc_secret(first.key, arrived.plan.generation))
-    private_dir(Path(sockets_folder(arrived.plan.generation)))
+    make_socket_folder(shared_socket_folder(arrived.plan.generation))
     for name in WORK_FOLDERS:
         private_dir(work.folder / "work" / name)
     write_private(work.folder / "work/conf/log4j2.properties", LOG4J.encode("ascii"))

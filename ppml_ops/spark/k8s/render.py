@@ -4,7 +4,6 @@ Made inside the TEE from the measured job and the profile; nothing here is secre
 driver and executors only the file's name stands in it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,6 +18,7 @@ from ppml_ops.spark.k8s.pods import OVERHEAD_MIB, executor_template
 from ppml_ops.spark.placement import Placement
 from ppml_ops.spark.profiles import Profile
 from ppml_ops.spark.render import Submission, Tools, base_environment, fixed, submit_argv
+from ppml_ops.spark.tools import shared_socket_folder
 
 #: In every pod.
 RPC_SECRET = f"{SECRET_FOLDER}/rpc"
@@ -35,11 +35,6 @@ class Cluster:
     address: str
     pod_name: str | None = None
     application_id: str | None = None
-
-
-def sockets_folder(generation: str) -> str:
-    """Folder of Unix sockets, the same for driver and executors because they share this setting; short."""
-    return f"/tmp/ppml-{hashlib.sha256(generation.encode()).hexdigest()[:16]}"  # noqa: S108  # made private
 
 
 def template_document(plan: PodPlan, profile: Profile) -> bytes:
@@ -91,7 +86,7 @@ def _properties(
     work = PurePosixPath(placement.folder) / "work"
     properties = {
         **job.conf,
-        **fixed(tools, work, sockets_folder(plan.generation)),
+        **fixed(tools, work, str(shared_socket_folder(plan.generation))),
         **_executors(job, platform),
         "spark.app.name": job.name,
         "spark.master": f"k8s://{cluster.api_server}",

@@ -40,7 +40,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     folder = tmp_path / "g1"
     folder.mkdir()
     (folder / "pods.json").write_bytes(plan(driver_address="10.89.0.1").encode())
-    monkeypatch.setattr(client, "sockets_folder", lambda _generation: str(tmp_path / "sockets"))
+    monkeypatch.setattr(client, "shared_socket_folder", lambda _generation: tmp_path / "sockets")
     placed = placement(folder=str(folder))
     config = AgentConfig(
         **placed.model_dump(exclude={"folder", "versions"}), job="/j", device=NoDevice(), tee="none"

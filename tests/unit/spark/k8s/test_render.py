@@ -9,10 +9,10 @@ from ppml_ops.spark.k8s.render import (
     in_cluster,
     render_client_driver,
     render_pod_driver,
-    sockets_folder,
     template_document,
 )
 from ppml_ops.spark.render import Submission, Tools
+from ppml_ops.spark.tools import shared_socket_folder
 from tests.unit.spark.builders import placement
 from tests.unit.spark.k8s.pod_builders import GENERATION, plan, pod_job, profile
 
@@ -63,9 +63,10 @@ def test_only_the_name_of_the_secrets_file_is_in_any_document() -> None:
 
 
 def test_sockets_have_short_paths_that_driver_and_executors_share() -> None:
-    assert in_pod().properties["spark.python.unix.domain.socket.dir"] == sockets_folder(GENERATION)
-    assert on_host().properties["spark.python.unix.domain.socket.dir"] == sockets_folder(GENERATION)
-    assert len(sockets_folder(GENERATION)) < 40
+    folder = str(shared_socket_folder(GENERATION))
+    assert in_pod().properties["spark.python.unix.domain.socket.dir"] == folder
+    assert on_host().properties["spark.python.unix.domain.socket.dir"] == folder
+    assert len(folder) < 40
 
 
 def test_template_is_the_frame_of_an_executor() -> None:
