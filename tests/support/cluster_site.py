@@ -5,7 +5,8 @@ import secrets
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.setup import plan, teardown
 from ppml_ops.spark.profiles import Profile
+from tests.support.cluster import restricted_pod
 
 
 def a_profile(namespace: str, image: str, folder: Path, **kubernetes: Any) -> Profile:
@@ -84,6 +86,19 @@ def _kubeconfig(cluster: Cluster, folder: Path, user: dict[str, Any], entry: dic
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         yaml.safe_dump(document, file)
     return ClusterAccess(kubeconfig=path)
+
+
+def plain_pod(namespace: str, name: str, image: str, command: list[str]) -> dict[str, Any]:
+    """A pod that runs this, with as few rights as a job's."""
+    made = restricted_pod(name, image, command)
+    made["metadata"]["namespace"] = namespace
+    return {"apiVersion": "v1", "kind": "Pod"} | made
+
+
+def wait_until(done: Callable[[], object]) -> None:
+    """Wait until it says so; a test's own limit ends it."""
+    while not done():
+        time.sleep(0.2)
 
 
 class Proxy:

@@ -163,7 +163,7 @@ class Transport:
         if 200 <= answer.status < 300:
             return
         error = refusal(request, answer.status, data)
-        if answer.status not in PASSING:
+        if answer.status not in PASSING or not error.retryable:
             raise error
         asked = str(answer.headers.get("Retry-After", ""))
         raise PassingError(

@@ -63,7 +63,8 @@ def refusal(request: Request, status: int, body: bytes) -> PpmlError:
         )
     if status == 409:
         return ConflictError(what, next_step="look at what is there under this name")
-    if status == 410 or status in PASSING:
+    # Server-side apply answers 500 to a field that the kind does not have.
+    if (status == 410 or status in PASSING) and "field not declared in schema" not in said:
         return TransientError(what, next_step="look at the API server; the task tries again")
     return ConfigError(what, next_step="correct the profile or what the message names")
 

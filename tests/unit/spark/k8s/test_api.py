@@ -72,6 +72,7 @@ def test_patience_ends(api: Api) -> None:
         (403, "violates PodSecurity", ConfigError, "violates PodSecurity"),
         (403, "namespace w is being terminated", TransientError, "terminated"),
         (422, "spec.x: Invalid value\nsecond\x1b[31m", ConfigError, r"Invalid value second \[31m"),
+        (500, ".x: field not declared in schema", ConfigError, "not declared"),
         (404, 'namespaces "w" not found', ConfigError, "not found"),
     ],
 )
