@@ -23,6 +23,7 @@ from ppml_ops.cli import (
     run,
     services_command,
     shred,
+    spark,
     ui,
 )
 from ppml_ops.errors import ConfigError, PpmlError
@@ -51,6 +52,7 @@ app.add_typer(attest.app, name="attest")
 app.add_typer(broker.app, name="broker")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(services_command.app, name="services")
+app.add_typer(spark.app, name="spark")
 
 
 @app.command()

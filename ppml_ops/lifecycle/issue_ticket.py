@@ -40,8 +40,6 @@ from ppml_ops.spark.job import CodeBundle, JobDataset, SparkJob, not_a_job
 
 #: Longer than the time limit of any profile's job, so that a slow one can still replace an executor.
 LIFETIME_SECONDS = 26 * 3600
-#: Entry point and driver, for a first try and its retries, and some to spare.
-MAX_ACTIVATIONS = 16
 
 
 def build_job(
@@ -207,7 +205,7 @@ def _sign(run: Run, job: SparkJob, bindings: list[ReadBinding], key_service: str
         job_digest=job.job_digest,
         purpose=purpose,
         recipients=[owner.thumbprint()],
-        max_activations=MAX_ACTIVATIONS,
+        max_activations=run.profile.activations,
         datasets=[
             *bindings,
             *(_write_binding(run, job, dataset, key_service, domain) for dataset in job.written),

@@ -9,6 +9,7 @@ import gzip
 import io
 import shutil
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ def unpack(pieces: list[bytes], target: Path) -> None:
                 if not entry.isreg() or left < 0 or count > MAX_FILES:
                     raise tarfile.TarError("more than files of a bounded size")
                 _write(target, PurePosixPath(entry.name), tar.extractfile(entry))
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError) as error:
         raise ConfigError(
             f"the code bundle that was handed to this pod can't be unpacked ({type(error).__name__})",
             next_step="begin a new generation of the job",

@@ -85,6 +85,19 @@ class Profile(BaseModel):
         return self.kubernetes
 
     @property
+    def activations(self) -> int:
+        """How often the keys of one job may be released: to entry point and JVM of each process, in four tries.
+
+        In a cluster also to executors that replace failed ones; with dynamic allocation each executor may be
+        given back and made again several times.
+        """
+        if self.kubernetes is None:
+            return 16
+        wanted = self.kubernetes.resources
+        executors = 4 * wanted.max_executors if wanted.max_executors else wanted.executors
+        return 4 * 2 * (1 + executors + self.kubernetes.executor_failures)
+
+    @property
     def resources(self) -> Resources:
         """What a job of this profile gets."""
         if self.kubernetes is not None:
