@@ -12,6 +12,7 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.unseal import open_version
 from ppml_ops.errors import PpmlError
 from ppml_ops.lifecycle.attest import attest
+from ppml_ops.lifecycle.backends import Handle, backend_of
 from ppml_ops.lifecycle.check_result import ResultCheck
 from ppml_ops.lifecycle.clean_up import clean_up
 from ppml_ops.lifecycle.data_keys import open_data_key
@@ -35,7 +36,6 @@ from ppml_ops.lifecycle.verify_run import verify_run
 from ppml_ops.receipts.receipt import Receipt, write_receipt
 from ppml_ops.receipts.records import Facts
 from ppml_ops.receipts.signer import receipt_signer
-from ppml_ops.spark.running import Running
 from ppml_ops.workloads import path_of
 from ppml_ops.workloads.people import expected_people, people_generator
 from tests.support.people import Rows, read_rows
@@ -95,7 +95,7 @@ class LifeCycle:
         self.application = application or path_of("simple_query.py")
         self.source = source
         self.lines: list[str] = []
-        self.started: Callable[[Running], None] = lambda _running: None
+        self.started: Callable[[Handle], None] = lambda _running: None
         self.versions_before = self.run.dataset(result).versions()
         self.job_is_done = (
             False  # as issue_ticket's operator finds out: submit has succeeded and is not cleared
@@ -190,7 +190,7 @@ class LifeCycle:
             for path in self.results.folder.files()
             if path not in named and not path.startswith(("_manifest/", "_logs/", "_reserved/"))
         ]
-        found += [f"{g.name} lives" for g in generations(self.run) if g.alive]
+        found += [f"{g.name} lives" for g in generations(self.run) if backend_of(self.run).alive(g)]
         found += [f"on {node}" for node in self.run.profile.nodes if self.run.nodes.folder(node).files()]
         found += [str(path) for path in self.run.plaintext.rglob("*") if path.is_file()]
         found += [str(path) for path in self.run.folder.glob("g*/work")]
