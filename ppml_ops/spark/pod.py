@@ -15,13 +15,22 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from types import FrameType
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.spark.inside import Voice, harden
+from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, harden
 from ppml_ops.spark.k8s.arrival import FOLDER, arrive
 from ppml_ops.spark.k8s.termination import leave_message, termination_message
 
 JAVA_HOME = "/opt/java"
+
+
+class _AskedToLeaveError(BaseException):
+    """The pod is deleted before anything runs in it that would have to be ended."""
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise _AskedToLeaveError
 
 
 def wait_for_end() -> int:
@@ -67,6 +76,7 @@ def main(arguments: list[str]) -> int:
     os.environ.clear()  # whoever wrote the pod's environment has no say in how our own libraries work
     os.environ.update({"JAVA_HOME": JAVA_HOME, "LANG": "C.UTF-8", "PATH": f"{JAVA_HOME}/bin:/usr/bin:/bin"})
     harden()
+    signal.signal(signal.SIGTERM, _leave)  # the first process of a container has no default for it
     say = Voice()
     try:
         if role not in ("driver", "executor"):
@@ -74,6 +84,8 @@ def main(arguments: list[str]) -> int:
                 "this entry point takes one of: driver, executor, node", next_step="correct the pod's arguments"
             )
         code = run(role, environment, say)
+    except _AskedToLeaveError:
+        code = ENDED_ON_REQUEST
     except Exception as error:  # noqa: BLE001  # the boundary: class and next step only, never a traceback
         code = say.refusal(error)
     say(f"exit code {code}")

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -70,6 +71,20 @@ def test_the_pods_environment_is_no_environment_of_ours(
 def test_other_roles_are_configuration_errors(last_words: Path, arguments: list[str]) -> None:
     assert pod.main(arguments) == 78
     assert "driver, executor, node" in json.loads(last_words.read_bytes())["line"]
+
+
+def test_a_pod_that_is_deleted_early_ends_at_once(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_role: str, _environment: Mapping[str, str], _say: Voice) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(pod, "run", run)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert pod.main(["driver"]) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert json.loads(last_words.read_bytes()) == {"exit_code": 143, "application_id": None, "line": None}
 
 
 WAITS = """
