@@ -62,6 +62,8 @@ def make_context(kind: str, folder: Path) -> str:
         source = CHECKOUT / name
         (copy_tree if source.is_dir() else copy_file)(source, folder / name)
     copy_file(CHECKOUT / "deploy/images" / kind / "Dockerfile", folder / "Dockerfile")
+    if kind != "sim":
+        copy_file(CHECKOUT / "deploy/images/java_trust.py", folder / "java_trust.py")
     copy_file(CHECKOUT / "LICENSE", prefix / "share/ppml-ops/LICENSE")
     _normalise(folder)
     return digest

@@ -1,10 +1,15 @@
 """Build contexts of images: complete, the same each time, nothing of this machine."""
 
+import hashlib
 import os
+import shutil
+import ssl
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 import ppml_ops
 from ppml_ops.attestation.measure import runner_digest
@@ -64,3 +69,25 @@ def test_locks_agree(project):
     }
     assert locks["requirements-spark.txt"] <= locks["requirements.txt"]
     assert locks["requirements-sim.txt"] - locks["requirements.txt"] <= {"colorama==0.4.6"}
+
+
+def test_java_reads_the_trust_store(project, tmp_path):
+    """keytool finds each certificate once, under its own fingerprint; the bytes depend on nothing else."""
+    keytool = shutil.which("keytool")
+    if keytool is None:
+        pytest.skip("no keytool")
+    first, second = (trustme.CA().cert_pem.bytes() for _ in range(2))
+    outputs = []
+    for number, pem in enumerate((first + second, second + b"\n" + first + first)):
+        (tmp_path / "in.crt").write_bytes(pem)
+        out = tmp_path / f"cacerts-{number}"
+        script = project / "deploy/images/java_trust.py"
+        subprocess.run([sys.executable, script, tmp_path / "in.crt", out], check=True)
+        outputs.append(out.read_bytes())
+    assert outputs[0] == outputs[1]
+    command = [keytool, "-list", "-keystore", tmp_path / "cacerts-0", "-storepass", "changeit"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert listed.count("trustedCertEntry") == 2
+    for pem in (first, second):
+        fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).digest()
+        assert fingerprint.hex(":").upper() in listed
