@@ -31,7 +31,8 @@ def clean_up(run: Run, facts: Facts) -> None:
         ended += backend.alive(generation)
         backend.end(generation)
     outputs = list(run.records.facts("issue_ticket")["outputs"])
-    keep_sealed_logs(run, outputs[0])
+    if silent := keep_sealed_logs(run, outputs[0]):
+        facts["logs_missing_of"] = silent
     for dataset in outputs:
         _remove_uncommitted(run, dataset)
     run.nodes.remove()

@@ -6,7 +6,7 @@ from ppml_ops.crypto.layout import HEADER, SEGMENT
 from ppml_ops.crypto.sealed import SealedReader
 from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.promise import written_by
-from ppml_ops.errors import DataError, IntegrityError
+from ppml_ops.errors import DataError, IntegrityError, TransientError
 from ppml_ops.keys.service import key_service_for
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import Run
@@ -17,16 +17,26 @@ LOGS = "_logs"
 CUT = b"[cut by a kill]\n"
 
 
-def keep_sealed_logs(run: Run, dataset: str) -> None:
-    """Copy what the generations logged, still sealed, beside the result; the nodes' folders go away."""
-    target = run.dataset(dataset).folder
-    for generation in generations(run):
-        for node in run.nodes.placed:
-            source = generation.output(node, dataset)
-            for name in source.names(LOGS):
-                with target.open_write(f"{LOGS}/{name}") as sink:
-                    for chunk in source.chunks(f"{LOGS}/{name}"):
-                        sink.write(chunk)
+def keep_sealed_logs(run: Run, dataset: str) -> list[str]:
+    """Copy what the generations logged, still sealed, beside the result; the nodes' folders go away.
+
+    Returns the nodes that can't be reached now: a result does not have to wait for what they logged.
+    """
+    silent = []
+    for node in run.nodes.placed:
+        try:
+            for generation in generations(run):
+                _keep(generation.output(node, dataset), run.dataset(dataset).folder)
+        except TransientError:
+            silent.append(node)
+    return silent
+
+
+def _keep(source: AnyFolder, target: AnyFolder) -> None:
+    for name in source.names(LOGS):
+        with target.open_write(f"{LOGS}/{name}") as sink:
+            for chunk in source.chunks(f"{LOGS}/{name}"):
+                sink.write(chunk)
 
 
 def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:

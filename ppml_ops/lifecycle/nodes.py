@@ -161,7 +161,9 @@ class ClusterNodes:
         if self._pods is None:
             from ppml_ops.spark.k8s.nodepods import NodePods
 
-            self._pods = NodePods(self._run.cluster, self._run.profile, self._run.key)
+            self._pods = NodePods(
+                self._run.cluster, self._run.profile, self._run.key, cluster=self._run.cluster_api
+            )
         return self._pods
 
 

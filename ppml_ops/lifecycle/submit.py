@@ -124,7 +124,8 @@ def _published(generation: Generation, node: str, promised: WriteBinding) -> Man
 
 def _after_the_job(run: Run, running: Handle, dataset: str, facts: Facts) -> None:
     """Keep the sealed logs, and what the broker signed about its releases to this ticket."""
-    keep_sealed_logs(run, dataset)
+    if silent := keep_sealed_logs(run, dataset):
+        facts["logs_missing_of"] = silent
     facts["application"] = running.outcome.application_id if running.outcome else None
     records = broker_client(run.home, run.broker).releases(str(facts["ticket"]))
     keep_releases(run, str(facts["ticket"]), records)

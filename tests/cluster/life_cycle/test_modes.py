@@ -1,4 +1,4 @@
-"""SimpleQuery on real nodes in every mode: the same result as on one host, a part on each node, nothing left."""
+"""SimpleQuery on real nodes in every mode: the result of one host, a part on each node, nothing left."""
 
 from datetime import date
 
