@@ -7,12 +7,13 @@ export FUZZ_SECONDS ?= 60
 BIN := .venv/bin
 LONG := tests/e2e/crash tests/e2e/own_airflow tests/e2e/scheduler tests/e2e/test_backfill.py \
 	tests/e2e/test_connections.py tests/e2e/test_original.py tests/e2e/test_own_pipelines.py tests/e2e/test_restore.py tests/e2e/test_ui_killed.py
+CLUSTER := tests/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format fuzz bench lock clean
+.PHONY: help demo test test-cluster test-all lint format fuzz bench lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: ## set up, run SimpleQuery over encrypted data, show the result (ROWS=100000)
 	@scripts/setup
@@ -20,10 +21,15 @@ demo: ## set up, run SimpleQuery over encrypted data, show the result (ROWS=1000
 
 test: ## set up and run the tests but the long ones (PYTEST_ARGS="-k manifest")
 	@scripts/setup dev
-	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not long and not cluster" $(PYTEST_ARGS)
 
-test-all: test ## set up and run all tests; each long suite on an installation of its own
+test-cluster: ## set up and run the tests that need a Kubernetes cluster (KUBECONFIG, docs/kubernetes.md)
+	@scripts/setup dev
+	$(BIN)/python -m pytest -m "cluster and not long" $(CLUSTER) $(PYTEST_ARGS)
+
+test-all: test test-cluster ## set up and run all tests; each long suite on an installation of its own
 	set -e; for suite in $(LONG); do $(BIN)/python -m pytest -m long $$suite $(PYTEST_ARGS); done
+	$(BIN)/python -m pytest -m "cluster and long" $(CLUSTER) $(PYTEST_ARGS)
 
 lint: ## formatting, lint, types, layers, dependencies
 	@scripts/setup dev

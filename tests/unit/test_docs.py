@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 import typer
+from pydantic import BaseModel
 
 from ppml_ops import errors
 from ppml_ops.attestation.policy_model import DataSetPolicy
 from ppml_ops.cli.app import app
 from ppml_ops.errors import PpmlError
 from ppml_ops.settings import Settings
+from ppml_ops.spark.job import Resources
+from ppml_ops.spark.k8s.platform import KubernetesPlatform
+from ppml_ops.spark.profiles import Profile
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -89,6 +93,19 @@ def test_the_check_of_commands_finds_wrong_ones() -> None:
     assert command_problem(["data", "melt", "x"]) == "there is no command melt"
     assert command_problem(["run", "simple_query", "--fast"]) == "no option --fast"
     assert command_problem(["shred"]) == "there is no command shred"
+
+
+@pytest.mark.parametrize("model", [Profile, KubernetesPlatform, Resources])
+def test_all_fields_of_profiles_are_documented_as_they_are(model: type[BaseModel]) -> None:
+    rows = table_rows("docs/profiles.md")
+    for name, field in model.model_fields.items():
+        if field.is_required():
+            default = "required"
+        elif field.default_factory is not None:
+            default = "see below"
+        else:
+            default = "none" if field.default is None else f"`{field.default}`".replace("`()`", "`[]`")
+        assert [f"`{name}`", default, field.description] in rows
 
 
 def test_all_settings_are_documented_as_they_are() -> None:
