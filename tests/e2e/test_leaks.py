@@ -23,6 +23,7 @@ from ppml_ops.keys.local import _master_kek
 from ppml_ops.keys.service import key_service_for
 from ppml_ops.keys.store import StoredKey
 from ppml_ops.keys.wrapping import aes_key_unwrap, derive
+from ppml_ops.lifecycle.backends import backend_of
 from ppml_ops.lifecycle.broker_access import broker_client
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.logs import read_logs
@@ -248,7 +249,7 @@ def test_a_run_that_fails_on_a_cell_shows_it_to_nobody(home: Path, command: Cli,
     _nothing_leaked(story)
     assert in_bytes((done.stdout + done.stderr).encode(), story.canaries(), "terminal") == []
     assert cell.encode() in b"".join(piece for _generation, piece in read_logs(story.run))
-    assert [generation.alive for generation in generations(story.run)] == [False]
+    assert [backend_of(story.run).alive(one) for one in generations(story.run)] == [False]
     failure = story.run.records.all()["submit"].failure
     assert failure is not None
     assert failure.kind == "WorkloadError"

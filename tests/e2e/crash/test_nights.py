@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.cli.services import ensure_services
+from ppml_ops.lifecycle.backends import backend_of
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import Run, load_run
 from ppml_ops.receipts.receipt import receipt_files
@@ -98,7 +99,7 @@ def test_every_night_is_proven_whoever_dies(
         newest = results.read()
         assert results.versions()[-1] == newest.version
         assert results.strangers(newest) == [] or len(results.versions()) > 1, about
-        assert not any(generation.alive for generation in generations(run)), about
+        assert not any(backend_of(run).alive(generation) for generation in generations(run)), about
         assert [str(path) for path in run.plaintext.rglob("*") if "result" not in path.parts] == [], about
         assert not any(run.nodes.folder(node).files() for node in run.profile.nodes), about
     assert running(home, DRIVER) + running(home, SUPERVISOR) == [], about
