@@ -199,7 +199,7 @@ class PodSite(Site):
         base = Base(node=THIS_NODE, uri=f"file://{NODE_FOLDER}/{folder}")
         return Binding(dataset=dataset, bases=(base,), spread=spread)
 
-    def ended(self, plan: PodPlan, seconds: float = 300) -> "Ended":
+    def ended(self, plan: PodPlan, seconds: float = 900) -> "Ended":
         """The driver's end."""
         name = driver_name(plan.generation)
         deadline = time.monotonic() + seconds

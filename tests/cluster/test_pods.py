@@ -89,7 +89,7 @@ def script(tmp_path: Path, seconds: float) -> Path:
     return file
 
 
-def wait_until(what: Callable[[], bool], seconds: float = 240) -> None:
+def wait_until(what: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come"

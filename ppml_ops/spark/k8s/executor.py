@@ -4,7 +4,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from ppml_ops.files import private_dir, write_private
+from ppml_ops.files import private_dir
 from ppml_ops.spark.agent import release
 from ppml_ops.spark.conditions import error_conditions
 from ppml_ops.spark.driving import WORK_FOLDERS
@@ -15,7 +15,7 @@ from ppml_ops.spark.k8s.plan import LOCAL_FOLDER
 from ppml_ops.spark.k8s.render import RPC_SECRET
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, LifeCycle
-from ppml_ops.spark.render import LOG4J, Submission, Tools, base_environment
+from ppml_ops.spark.render import Submission, Tools, base_environment
 from ppml_ops.spark.sealedlog import SealedLog, log_path
 from ppml_ops.spark.supervisor import Supervisor
 from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
@@ -43,7 +43,6 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     make_socket_folder(shared_socket_folder(arrived.plan.generation))
     for name in WORK_FOLDERS:
         private_dir(work.folder / "work" / name)
-    write_private(work.folder / "work/conf/log4j2.properties", LOG4J.encode("ascii"))
     submission = Submission(argv, {}, executor_environment(tools, folder, environment))
     life = LifeCycle(error_conditions(Path(tools.spark_home)), user_code=True)
     path = log_path(work.binding(first.dataset).bases[0], work.config.generation, number)
@@ -62,7 +61,6 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
 def executor_environment(tools: Tools, folder: PurePosixPath, environment: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of the JVM, which Python workers inherit; of the pod's only the executor's id."""
     return base_environment(tools, folder) | {
-        "CLASSPATH": f"{folder}/work/conf",
         "SPARK_LOCAL_DIRS": LOCAL_FOLDER,
         "SPARK_EXECUTOR_ID": executor_id(environment),
     }
