@@ -61,12 +61,13 @@ class Session:
             case "files":
                 return self._page(folder.files(path), header)
             case "read":
-                data, size = folder.read(path, int(header["offset"]), min(int(header["length"]), MAX_PAYLOAD))
+                length = min(_number(header, "length"), MAX_PAYLOAD)
+                data, size = folder.read(path, _number(header, "offset"), length)
                 return {"size": size}, data
             case "write":
-                folder.write(path, int(header["offset"]), payload)
+                folder.write(path, _number(header, "offset"), payload)
             case "publish":
-                length, digest = int(header["length"]), str(header["sha256"])
+                length, digest = _number(header, "length"), str(header["sha256"])
                 folder.publish(header["hidden"], path, length, digest, replace=bool(header["replace"]))
             case "rename":
                 folder.rename(path, header["to"], again=bool(header.get("again")))
@@ -137,6 +138,13 @@ class Session:
         if len(data) < size:
             raise EOFError
         return data
+
+
+def _number(header: Header, name: str) -> int:
+    value = header[name]
+    if type(value) is not int or not 0 <= value < 1 << 62:
+        raise ValueError(f"{name} is no length")
+    return value
 
 
 def main() -> int:

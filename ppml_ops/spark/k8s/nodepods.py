@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ppml_ops.attestation.evidence import Evidence, check_report_data, checked_evidence
 from ppml_ops.canonical import b64e
-from ppml_ops.errors import TransientError
+from ppml_ops.errors import ConfigError, TransientError
 from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
-from ppml_ops.spark.k8s.execstream import open_exec
+from ppml_ops.spark.k8s.execstream import StreamEndedError, open_exec
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, run_labels
 from ppml_ops.spark.k8s.nodes import usable
@@ -105,7 +105,13 @@ class NodePods:
     def _connect(self, node: str) -> Stream:
         pod = self.ensure(node)
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        return open_exec(self._cluster.transport, namespace, name, CONTAINER, SERVER)
+        try:
+            return open_exec(self._cluster.transport, namespace, name, CONTAINER, SERVER)
+        except ConfigError:
+            now = self._cluster.get("Pod", namespace, name)
+            if now is not None and is_ready(now):
+                raise
+            raise StreamEndedError("the pod ended meanwhile") from None
 
     def ensure(self, node: str) -> Object:
         """The node's pod, ready; made when there is none, or when it has ended."""

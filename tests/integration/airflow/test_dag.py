@@ -25,10 +25,11 @@ def test_every_task_has_a_zone_and_goes_to_its_queue(dag: Any) -> None:
             assert task.queue == zone
 
 
-def test_importing_the_dag_folder_adds_no_spark_and_no_kubernetes(project: Any) -> None:
+@pytest.mark.parametrize("name", ["simple_query", "cluster"])
+def test_importing_the_dag_folder_adds_no_spark_and_no_kubernetes(project: Any, name: str) -> None:
     code = (
         "import airflow.sdk, airflow.dag_processing.dagbag, sys; before = set(sys.modules);"
-        "import runpy; runpy.run_path('dags/simple_query.py');"
+        f"import runpy; runpy.run_path('dags/{name}.py');"
         "new = {name.split('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(new & {'pyspark', 'kubernetes', 'py4j', 'uvicorn'}))"
     )
