@@ -171,6 +171,7 @@ class Cluster:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "POLL_SECONDS", 0)
+    monkeypatch.setattr(following.time, "time", NOW.timestamp)  # ages of pods count from when they were made up
     monkeypatch.setattr(following, "read_log", lambda *_a, **_k: iter(()))
 
 
