@@ -1,91 +1,10 @@
-import json
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from ppml_ops.errors import DeniedError
 from ppml_ops.spark import pod
-from ppml_ops.spark.inside import Voice
-
-
-@pytest.fixture
-def last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Main runs in this process, without its lasting effects; where its termination message goes."""
-    file = tmp_path / "termination"
-    monkeypatch.setattr(pod, "leave_message", lambda message: file.write_bytes(message))
-    monkeypatch.setattr(pod, "harden", lambda: None)
-    monkeypatch.setattr(pod, "FOLDER", tmp_path)
-    for name in list(os.environ):
-        monkeypatch.setenv(name, os.environ[name])
-    return file
-
-
-def test_a_refusal_is_told_in_both_places(
-    last_words: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def run(_role: str, _environment: Mapping[str, str], _say: Voice) -> int:
-        raise DeniedError("not in a TEE", next_step="use one")
-
-    monkeypatch.setattr(pod, "run", run)
-    assert pod.main(["executor"]) == 77
-    line = "PPML-DENIED: not in a TEE [the data owner: use one]"
-    assert capfd.readouterr().out.splitlines() == [line, "exit code 77"]
-    assert json.loads(last_words.read_bytes()) == {"exit_code": 77, "application_id": None, "line": line}
-
-
-def test_what_a_good_end_leaves(last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(_role: str, _environment: Mapping[str, str], say: Voice) -> int:
-        say("error class java.lang.IllegalStateException")
-        (tmp_path / "application.json").write_text('{"application_id": "spark-1"}')
-        return 0
-
-    monkeypatch.setattr(pod, "run", run)
-    assert pod.main(["driver", "--proxy-user", "operator"]) == 0
-    assert json.loads(last_words.read_bytes()) == {"exit_code": 0, "application_id": "spark-1", "line": None}
-
-
-def test_the_pods_environment_is_no_environment_of_ours(
-    last_words: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: dict[str, Mapping[str, str]] = {}
-
-    def run(_role: str, environment: Mapping[str, str], _say: Voice) -> int:
-        seen.update(given=environment, ours=dict(os.environ))
-        return 0
-
-    monkeypatch.setattr(pod, "run", run)
-    monkeypatch.setenv("SSL_CERT_FILE", "/ppml/node/evil.pem")
-    monkeypatch.setenv("JAVA_HOME", "/ppml/node/java")
-    assert pod.main(["driver"]) == 0
-    assert seen["given"]["SSL_CERT_FILE"] == "/ppml/node/evil.pem"
-    assert set(seen["ours"]) == {"JAVA_HOME", "LANG", "PATH"}
-    assert seen["ours"]["JAVA_HOME"] == "/opt/java"
-
-
-@pytest.mark.parametrize("arguments", [[], ["other"]])
-def test_other_roles_are_configuration_errors(last_words: Path, arguments: list[str]) -> None:
-    assert pod.main(arguments) == 78
-    assert "driver, executor, node" in json.loads(last_words.read_bytes())["line"]
-
-
-def test_a_pod_that_is_deleted_early_ends_at_once(last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(_role: str, _environment: Mapping[str, str], _say: Voice) -> int:
-        signal.raise_signal(signal.SIGTERM)
-        return 0
-
-    monkeypatch.setattr(pod, "run", run)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert pod.main(["driver"]) == 143
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert json.loads(last_words.read_bytes()) == {"exit_code": 143, "application_id": None, "line": None}
-
+from ppml_ops.spark.k8s import podprocess
 
 WAITS = """
 import signal
@@ -103,3 +22,22 @@ def test_a_node_pod_waits_until_it_is_ended() -> None:
         assert process.stdout.readline() == "up\n"
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "role"),
+    [(["driver", "--proxy-user", "operator"], "driver"), (["executor"], "executor"), ([], "")],
+)
+def test_the_first_argument_is_the_role(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], role: str
+) -> None:
+    monkeypatch.setattr(podprocess, "main", lambda given: 70 + (given == role))
+    assert pod.main(arguments) == 71
+
+
+def test_a_node_pod_loads_nothing_that_it_does_not_need() -> None:
+    program = (
+        "import sys, ppml_ops.spark.pod; print([name for name in sys.modules if name in ('pydantic', 'json')])"
+    )
+    result = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
