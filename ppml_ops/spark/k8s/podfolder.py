@@ -73,13 +73,15 @@ class PodFolder(AnyFolder):
         while True:
             header, data = self._session.ask(op, path=path, after=found[-1] if found else "")
             try:
-                page = data.decode().split("\0")
+                page = data.decode().split("\0")[:-1]
             except UnicodeDecodeError:
                 raise self._session.untrue("a name that is not UTF-8") from None
-            found += page[:-1]
+            if page != sorted(page) or (found and page and page[0] <= found[-1]):
+                raise self._session.untrue("a list that is not in order")
+            found += page
             if not header.get("more"):
-                return sorted(found)
-            if len(page) < 2 or len(found) > _MAX_NAMES:
+                return found
+            if not page or len(found) > _MAX_NAMES:
                 raise self._session.untrue("a list without end")
 
     def size(self, path: str) -> int:

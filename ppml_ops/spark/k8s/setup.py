@@ -78,7 +78,7 @@ def prepare_nodes(cluster: Cluster, profile: Profile, *, remove: bool = False) -
             "no node of the cluster takes pods of this profile",
             next_step="look at `ppml-ops doctor cluster`, which says why",
         )
-    said = []
+    said, images = [], set()
     with _setup_space(cluster, profile):
         pods = {}
         for node in nodes if platform.topology != "shared" else nodes[:1]:
@@ -86,7 +86,11 @@ def prepare_nodes(cluster: Cluster, profile: Profile, *, remove: bool = False) -
             _gone(cluster, prepare_pod(platform, node, name))
             pods[node] = cluster.create(prepare_pod(platform, node, name, remove=remove))
         for node, pod in pods.items():
-            said.append(f"{node}: {_outcome(cluster, pod, platform.start_limit)}")
+            outcome, image = _outcome(cluster, pod, platform.start_limit)
+            said.append(f"{node}: {outcome}")
+            images.add(image)
+    if len(images) > 1:
+        said.append(f"the nodes have different images called {platform.image}: {', '.join(sorted(images))}")
     return "; ".join(said)
 
 
@@ -181,8 +185,8 @@ def _setup_space(cluster: Cluster, profile: Profile) -> Iterator[None]:
         cluster.delete("Namespace", None, space["metadata"]["name"])
 
 
-def _outcome(cluster: Cluster, pod: Object, limit: float) -> str:
-    """What a preparing pod said. Raises the true reason when it did not succeed."""
+def _outcome(cluster: Cluster, pod: Object, limit: float) -> tuple[str, str]:
+    """What a preparing pod said, and the id of its image. Raises the true reason when it did not succeed."""
     meta, began = pod["metadata"], time.monotonic()
     while not is_over(pod):
         if final := final_trouble(pod):
@@ -200,7 +204,8 @@ def _outcome(cluster: Cluster, pod: Object, limit: float) -> str:
             next_step="look at that path on the node",
         )
     word, _, free = last.partition(" ")
-    return f"{word}, {int(free) >> 30} GiB free" if free.isdigit() else word
+    image = str(pod["status"]["containerStatuses"][0].get("imageID", "")).rpartition("@")[2]
+    return f"{word}, {int(free) >> 30} GiB free" if free.isdigit() else word, image
 
 
 def _wait_bound(cluster: Cluster, profile: Profile) -> str:
