@@ -245,8 +245,11 @@ def test_homes_are_different_domains(tmp_path):
 
 def test_background_start_attaches(home):
     found = service.start(home)
+    path = home / "sim" / "endpoint.json"
+    while not path.exists():  # it answers a moment before it has written where
+        time.sleep(0.02)
+    endpoint = json.loads(path.read_bytes())
     try:
-        endpoint = json.loads((home / "sim" / "endpoint.json").read_bytes())
         assert service.start(home) == found and found["simulated"] is True
         assert endpoint["socket"] == str(home / "sim" / "platform.sock")
     finally:
