@@ -14,7 +14,8 @@ from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, driver_name, generation_labels
 from ppml_ops.spark.k8s.podlogs import read_log
 from ppml_ops.spark.k8s.refusals import shown
-from ppml_ops.spark.k8s.status import PodState, full_quotas, pod_state, seconds_of, warnings_of
+from ppml_ops.spark.k8s.status import PodState, full_quotas, pod_state, seconds_of
+from ppml_ops.spark.k8s.trouble import trouble as pod_trouble
 from ppml_ops.spark.outcome import Outcome, failure_of, refusal
 from ppml_ops.spark.profiles import Profile
 
@@ -30,6 +31,8 @@ class Seen(NamedTuple):
     driver: PodState | None
     executors: tuple[PodState, ...]
     application: Object | None = None
+    #: Pods that do not run yet, as the cluster describes them; the driver's first.
+    waiting: tuple[Object, ...] = ()
 
 
 class Trouble(NamedTuple):
@@ -43,16 +46,20 @@ def look(cluster: Cluster, profile: Profile, run_key: str, generation: str) -> S
     """Ask the cluster. Raises ConfigError and TransientError as every call to it."""
     namespace, now = profile.platform.namespace, time.time()
     labels = generation_labels(run_key, generation)
-    driver, executors = None, []
+    driver, executors, waiting = None, [], []
     for pod in cluster.find("Pod", namespace, labels):
+        state = pod_state(pod, now)
+        if state.phase == "pending":
+            waiting.append(pod)
         if pod["metadata"]["labels"].get(ROLE) == "executor":
-            executors.append(pod_state(pod, now))
+            executors.append(state)
         elif pod["metadata"]["name"] == driver_name(generation):
-            driver = pod_state(pod, now)
+            driver = state
     application = None
     if driver is None and profile.platform.mode == "operator":
         application = cluster.get("SparkApplication", namespace, generation)
-    return Seen(driver, tuple(executors), application)
+    waiting.sort(key=lambda pod: pod["metadata"]["name"] != driver_name(generation))
+    return Seen(driver, tuple(executors), application, tuple(waiting))
 
 
 def trouble(seen: Seen, profile: Profile, running_for: float) -> Trouble | None:
@@ -235,30 +242,42 @@ class PodJob:
         """
         refused = self._refused(seen.executors)
         running = seen.driver is not None and seen.driver.phase == "running"
-        details = "" if refused or self._age() > self._profile.time_limit else self._details()
+        late = running and self._age() > self._profile.time_limit
+        cause = None if refused or late or not seen.waiting else self._cause(seen.waiting[0])
+        quotas = "" if refused or late else self._quotas()
         self.given_up = True
         self.stop(found.why)
         if refused is not None:
             raise refused
-        what = f"{self._name} was ended: {found.why}" + (f" ({details})" if details else "")
-        if running and self._age() > self._profile.time_limit:
-            raise WorkloadError(what, next_step="make the job faster, or raise time_limit in the profile")
+        if late:
+            raise WorkloadError(
+                f"{self._name} was ended: {found.why}",
+                next_step="make the job faster, or raise time_limit in the profile",
+            )
+        details = [cause.what if cause else "", quotas]
+        what = "; ".join([f"{self._name} was ended: {found.why}", *filter(None, details)])
+        if cause is not None:
+            raise type(cause)(what, next_step=cause.next_step, who=cause.who)
         if found.permanent:
             raise ConfigError(what, next_step="correct the profile or the cluster, then clear `submit`")
         raise TransientError(what, next_step="make room in the cluster, or raise start_limit in the profile")
 
-    def _details(self) -> str:
-        """The newest warnings about the pods of this try, and quotas of the namespace."""
-        namespace = self._profile.platform.namespace
-        labels = generation_labels(self._run_key, self._generation)
-        events: list[Object] = []
+    def _cause(self, pod: Object) -> PpmlError | None:
+        """Why a pod does not run, as far as the cluster says it."""
+        meta = pod["metadata"]
         try:
-            for pod in self._cluster.find("Pod", namespace, labels)[:5]:
-                events += self._cluster.events(namespace, pod["metadata"]["uid"])
-            quotas = full_quotas(self._cluster.find("ResourceQuota", namespace))
+            events = self._cluster.events(meta["namespace"], meta["uid"])
         except PpmlError:
-            return warnings_of(events)
-        return "; ".join(text for text in (warnings_of(events), f"quota {quotas}" if quotas else "") if text)
+            events = []
+        return pod_trouble(pod, events, pod_state(pod, time.time()).age)
+
+    def _quotas(self) -> str:
+        """What the namespace's quotas leave: who makes a pod beyond them leaves no event."""
+        try:
+            quotas = full_quotas(self._cluster.find("ResourceQuota", self._profile.platform.namespace))
+        except PpmlError:
+            return ""
+        return f"quota {quotas}" if quotas else ""
 
     def _refused(self, executors: Sequence[PodState]) -> PpmlError | None:
         """The refusal that an executor's entry point reported; they count, the last one is shown."""

@@ -5,23 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
+from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.refusals import shown
+from ppml_ops.spark.k8s.trouble import never_starts
 
 Document = Mapping[str, Any]
 Phase = Literal["pending", "running", "ended", "lost"]
 
-#: Waiting for these never helps: the image or the pod's specification is wrong.
-_NEVER_STARTS = frozenset(
-    {
-        "ErrImageNeverPull",
-        "InvalidImageName",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
-#: A registry may be away for a moment; a wrong name stays wrong.
-_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _MAX_MESSAGE = 4096
 
 
@@ -48,7 +38,7 @@ class PodState(NamedTuple):
     never_starts: bool = False
 
 
-def pod_state(pod: Document, now: float) -> PodState:
+def pod_state(pod: Object, now: float) -> PodState:
     """Read a pod's document; `now` is Unix seconds."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
     node, age = spec.get("nodeName"), now - seconds_of(pod["metadata"].get("creationTimestamp"))
@@ -70,8 +60,7 @@ def pod_state(pod: Document, now: float) -> PodState:
     waiting = state.get("waiting") or {}
     reason = str(waiting.get("reason") or "")
     why = f"{reason}: {waiting.get('message') or ''}".strip(": ") or _condition(status)
-    never = reason in _NEVER_STARTS or (reason in _NO_IMAGE and age > 60)
-    return PodState("pending", node, age, why=shown(why, 300), never_starts=never)
+    return PodState("pending", node, age, why=shown(why, 300), never_starts=never_starts(pod, age))
 
 
 def _given_up(status: Document) -> bool:
@@ -107,16 +96,6 @@ def parse_report(message: object) -> Report:
 def seconds_of(timestamp: str | None) -> float:
     """An RFC 3339 time in Unix seconds; none is now and counts from the epoch's end: age 0."""
     return datetime.fromisoformat(timestamp).timestamp() if timestamp else float("inf")
-
-
-def warnings_of(events: Iterable[Document], limit: int = 3) -> str:
-    """The newest warnings of an object, one line."""
-    newest = sorted(
-        (event for event in events if event.get("type") == "Warning"),
-        key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""),
-    )[-limit:]
-    lines = dict.fromkeys(f"{event.get('reason')}: {event.get('message')}" for event in newest)
-    return shown("; ".join(lines), 600)
 
 
 def full_quotas(quotas: Iterable[Document]) -> str:

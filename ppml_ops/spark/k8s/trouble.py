@@ -13,8 +13,12 @@ _FINAL = {
     "ErrImageNeverPull": "load the image on that node, or let it be pulled (`image_pull_policy`)",
     "InvalidImageName": "correct `image` in the profile",
     "CreateContainerConfigError": "correct what the message names",
+    "CreateContainerError": "correct what the message names",
+    "RunContainerError": "correct what the message names",
 }
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
+#: A registry may be away for a moment; a wrong name stays wrong.
+_IMAGE_SECONDS = 60
 
 
 def is_ready(pod: Object) -> bool:
@@ -40,6 +44,18 @@ def final_trouble(pod: Object) -> PpmlError | None:
             said = shown(waiting.get("message", ""), 300)
             return ConfigError(f"pod {name} can't start: {reason}: {said}", next_step=_FINAL[reason])
     return None
+
+
+def never_starts(pod: Object, seconds: float) -> bool:
+    """Whether waiting longer than `seconds` can't help."""
+    waiting = [one.get("state", {}).get("waiting") or {} for one in _containers(pod)]
+    return final_trouble(pod) is not None or (
+        seconds > _IMAGE_SECONDS and any(one.get("reason") in _IMAGE for one in waiting)
+    )
+
+
+def _containers(pod: Object) -> Sequence[Object]:
+    return pod.get("status", {}).get("containerStatuses") or ()
 
 
 def trouble(pod: Object, events: Sequence[Object], seconds: float) -> PpmlError:

@@ -11,7 +11,7 @@ from ppml_ops.errors import ConfigError, DeniedError, PpmlError, TransientError,
 from ppml_ops.spark.k8s import following
 from ppml_ops.spark.k8s.following import PodJob, Seen, trouble
 from ppml_ops.spark.k8s.names import generation_labels
-from ppml_ops.spark.k8s.status import PodState, full_quotas, parse_report, pod_state, warnings_of
+from ppml_ops.spark.k8s.status import PodState, full_quotas, parse_report, pod_state
 from ppml_ops.spark.profiles import Profile
 from tests.unit.spark.k8s.profiles import cluster_profile
 
@@ -268,9 +268,10 @@ def test_when_a_trigger_wakes_its_task(looks: list[dict[str, Any]], wanted: bool
 
 
 def test_texts_of_the_cluster_are_cut_and_printable() -> None:
-    event = {"type": "Warning", "reason": "R", "message": "a\x1b[31m\n" + "b" * 2000}
-    assert len(warnings_of([event])) <= 600 and "\x1b" not in warnings_of([event])
-    assert full_quotas([]) == "" and warnings_of([]) == ""
+    hard = {f"limits.x{number}\x1b": "1" for number in range(100)}
+    text = full_quotas([{"metadata": {"name": "q"}, "status": {"hard": hard, "used": {}}}])
+    assert len(text) <= 600 and "\x1b" not in text
+    assert full_quotas([]) == ""
 
 
 def test_errors_are_of_our_tree() -> None:
