@@ -35,9 +35,11 @@ def clean_up(run: Run, facts: Facts) -> None:
         facts["logs_missing_of"] = silent
     for dataset in outputs:
         _remove_uncommitted(run, dataset)
-    run.nodes.remove()
-    for generation in generations(run):
-        backend.remove(generation)
+    try:
+        run.nodes.remove()
+    finally:
+        for generation in generations(run):
+            backend.remove(generation)
     for left in ("input", ".result.opening", EXPORT_HIDDEN):
         shutil.rmtree(run.plaintext / left, ignore_errors=True)
     for folder in (run.folder, *(run.folder / name for name in ("records", "tickets", "generations"))):

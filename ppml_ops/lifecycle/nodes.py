@@ -146,10 +146,12 @@ class ClusterNodes:
             self._reach().prepare(node)
 
     def remove(self) -> None:
-        """See `Nodes`."""
-        for node in self.placed:
-            self.folder(node).remove()
-        self._reach().remove()
+        """See `Nodes`; the pods go also when a node can't be reached."""
+        try:
+            for node in self.placed:
+                self.folder(node).remove()
+        finally:
+            self._reach().remove()
 
     def close(self) -> None:
         """End the sessions with the pods; the pods stay."""

@@ -12,6 +12,7 @@ from tests.benchmarks import (
     backfill,
     cipher_start,
     clean_clone,
+    cluster_start,
     original,
     release,
     release_many,
@@ -32,9 +33,10 @@ BENCHMARKS: dict[str, Callable[[Options], Report]] = {
     "airflow_overhead": airflow_overhead.run,
     "backfill": backfill.run,
     "clean_clone": clean_clone.run,
+    "cluster_start": cluster_start.run,
 }
-#: Download some hundred megabytes, or take half an hour: run only when named.
-ON_REQUEST = ("clean_clone", "backfill")
+#: Download some hundred megabytes, take half an hour, or need a cluster: run only when named.
+ON_REQUEST = ("clean_clone", "backfill", "cluster_start")
 
 
 #: Columns where the output is no terminal.
