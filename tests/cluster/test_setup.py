@@ -15,11 +15,13 @@ from ppml_ops.spark.k8s.checkup import check_up
 from ppml_ops.spark.k8s.names import ROLE, run_labels
 from ppml_ops.spark.k8s.nodepods import NodePods
 from ppml_ops.spark.k8s.nodes import usable
-from ppml_ops.spark.k8s.objects import SUBMITTER
+from ppml_ops.spark.k8s.objects import SUBMITTER, prepare_pod, volume
+from ppml_ops.spark.k8s.objects import namespace as namespace_document
 from ppml_ops.spark.k8s.setup import STEPS, plan, teardown
+from ppml_ops.spark.k8s.trouble import is_over
 from ppml_ops.spark.profiles import Profile
 from tests.support import cluster as support
-from tests.support.cluster_site import a_profile, account_access, new_name, plain_pod, set_up
+from tests.support.cluster_site import a_profile, account_access, new_name, plain_pod, set_up, wait_until
 
 KEY = "try-20261120-0123456789ab"
 
@@ -184,3 +186,36 @@ def test_the_dag_does_the_same(
         SetUp(task_id=step, step=step).execute(context)  # type: ignore[arg-type]
     CheckUp(task_id="check_up").execute(context)  # type: ignore[arg-type]
     Reap(task_id="reap").execute(context)  # type: ignore[arg-type]
+
+
+def test_a_claim_of_the_users_own_is_used_as_it_is(
+    api: Cluster, spark_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Stands for NFS and storage classes: another tool's volume, which user 185 may write to."""
+    mine = a_profile(new_name(), spark_image, tmp_path_factory.mktemp("own"), topology="shared")
+    space = mine.platform.namespace
+    api.apply(namespace_document(mine))
+    made = volume(mine.platform)
+    for one in made:
+        one["metadata"]["labels"] = {"made-by": "somebody"}
+    made[0]["spec"]["hostPath"]["type"] = "DirectoryOrCreate"
+    for one in made:
+        api.apply(one)
+    try:
+        node = usable(api.find("Node"), mine.platform)[0]
+        owner = prepare_pod(mine.platform, node, "owner")
+        owner["metadata"]["namespace"] = "default"
+        api.create(owner)
+        wait_until(lambda: is_over(api.get("Pod", "default", "owner") or {}))
+        api.delete("Pod", "default", "owner", grace=0)
+        steps = {step.name: step for step in plan(api, mine)}
+        assert steps["volume"].diff() == ""
+        assert "used as it is" in steps["volume"].apply()
+        steps["accounts"].apply()
+        assert "ready" in steps["nodes"].apply()
+        said = list(teardown(api, mine))
+        assert any("ppml-nodes: stays, set-up did not make it" in line for line in said)
+    finally:
+        api.delete("PersistentVolumeClaim", space, "ppml-nodes")
+        api.delete("PersistentVolume", None, made[0]["metadata"]["name"])
+        api.delete("Namespace", None, space)

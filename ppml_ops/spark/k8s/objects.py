@@ -16,6 +16,7 @@ _RBAC = "rbac.authorization.k8s.io/v1"
 _LEVEL = "pod-security.kubernetes.io/"
 LABELS = {MANAGED_BY[0]: MANAGED_BY[1]}
 SETUP_ROLE = "setup"
+_CHOWN = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 _PREPARE = """
 import os, shutil, sys
 root, name, uid, remove = "/volume", sys.argv[1], int(sys.argv[2]), sys.argv[3] == "remove"
@@ -25,9 +26,12 @@ if os.path.islink(path):
 if remove:
     shutil.rmtree(path) if os.path.isdir(path) else None
 else:
-    os.makedirs(path, exist_ok=True)
-    os.chown(path, uid, uid)
-    os.chmod(path, 0o770)
+    os.makedirs(path, mode=0o770, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(path, uid, uid)
+        os.chmod(path, 0o770)
+    elif not os.access(path, os.W_OK):
+        sys.exit(f"{name} is not writable for user {uid}")
 print("removed" if remove else "ready", os.statvfs(root).f_bavail * os.statvfs(root).f_frsize)
 """
 
@@ -141,10 +145,13 @@ def volume(platform: KubernetesPlatform) -> list[Object]:
     ]
 
 
-def prepare_pod(platform: KubernetesPlatform, node: str, name: str, *, remove: bool = False) -> Object:
+def prepare_pod(
+    platform: KubernetesPlatform, node: str, name: str, *, remove: bool = False, own_claim: bool = False
+) -> Object:
     """Makes the node's folder, owned by the pods of runs, or removes it; with the profile's image, to try that.
 
-    It is bound to the node without the scheduler, and runs as root with the three rights that chown needs.
+    It is bound to the node without the scheduler, and runs as root with the three rights that chown needs. On a
+    claim that set-up did not make it is an ordinary pod of the namespace, and can only use what it may.
     """
     folder = "shared" if platform.topology == "shared" else node
     words = ["-c", _PREPARE, folder, str(UID), "remove" if remove else "make"]
@@ -163,12 +170,12 @@ def prepare_pod(platform: KubernetesPlatform, node: str, name: str, *, remove: b
                 "imagePullPolicy": platform.image_pull_policy,
                 "command": [ENTRY[0], "-I", *words],
                 "securityContext": {
-                    "runAsUser": 0,
-                    "runAsGroup": 0,
-                    "runAsNonRoot": False,
+                    "runAsUser": UID if own_claim else 0,
+                    "runAsGroup": UID if own_claim else 0,
+                    "runAsNonRoot": own_claim,
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"], "add": ["CHOWN", "DAC_OVERRIDE", "FOWNER"]},
+                    "capabilities": {"drop": ["ALL"]} | ({} if own_claim else {"add": _CHOWN}),
                 },
                 "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
             }
@@ -177,9 +184,12 @@ def prepare_pod(platform: KubernetesPlatform, node: str, name: str, *, remove: b
             {"name": "volume", "hostPath": {"path": platform.volume_path, "type": "DirectoryOrCreate"}}
         ],
     }
+    if own_claim:
+        spec["securityContext"] = {"fsGroup": UID, "seccompProfile": {"type": "RuntimeDefault"}}
+        spec["volumes"] = [{"name": "volume", "persistentVolumeClaim": {"claimName": platform.volume_claim}}]
     if platform.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret} for secret in platform.image_pull_secrets]
-    space = setup_namespace(platform)["metadata"]["name"]
+    space = platform.namespace if own_claim else setup_namespace(platform)["metadata"]["name"]
     return _named("v1", "Pod", name, space, LABELS | {"ppml-ops.io/role": SETUP_ROLE}) | {"spec": spec}
 
 
