@@ -53,7 +53,7 @@ def run(options: Options) -> Report:
         name="cluster_start",
         title="From submit to the first task on a cluster",
         measured=(
-            f"{rounds} rounds, one of each in turn, two executors of {_MEMORY} that ask for {_CPU} of CPU. Bare: "
+            f"{rounds} rounds, one of each in turn, two executors of {_MEMORY} with {_CPU} of CPU each. Bare: "
             "from the start of `spark-submit --deploy-mode cluster` of Spark's own pi.py to the line of the "
             "driver's log that starts the first task. Ours: from the start of `submit`, which "
             "places inputs again, to the life-cycle line of the first stage as the worker sees it; driver and "

@@ -33,6 +33,7 @@ def main(port: int, pause: str | None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     order = b""
+    os.environ["AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"] = "False"  # no triggerer runs here
     try:
         server = _start("api-server", "--apps", "execution", "--port", str(port), "--workers", "1")
         _wait_until_healthy(port, server)
