@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,3 +134,5 @@ def simulated_nodes(cluster: Cluster, sim_image: str) -> Iterator[SimulatedNodes
         yield nodes
     finally:
         cluster.core.delete_namespace(name)
+        if has_harness(cluster.kubeconfig):  # its nodes are this host
+            shutil.rmtree(nodes.device_path, ignore_errors=True)
