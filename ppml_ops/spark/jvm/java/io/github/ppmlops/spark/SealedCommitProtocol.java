@@ -141,17 +141,18 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
 
     private Object committed(TaskAttemptContext task, SealedFileSystem system, List<ManifestPart> parts)
             throws IOException {
-        if (!system.dataSet().binding().spread()) {
-            return super.commitTask(task).obj();
+        // An attempt that may not commit throws here. What lies at the final paths is then not its own: another
+        // attempt on this node has the same names.
+        Object message = super.commitTask(task).obj();
+        if (system.dataSet().binding().spread()) {
+            try {
+                Spread.checkCommitted(system, parts);
+            } catch (IOException error) {
+                JobCommit.removeParts(system, parts);  // nobody else can remove them from this node
+                throw error;
+            }
         }
-        try {
-            Object message = super.commitTask(task).obj();
-            Spread.checkCommitted(system, parts);
-            return message;
-        } catch (Throwable error) {  // nobody else can remove them from this node
-            JobCommit.removeParts(system, parts);
-            throw error;
-        }
+        return message;
     }
 
     @Override
