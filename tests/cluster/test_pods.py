@@ -229,14 +229,14 @@ def test_a_lost_executor_is_replaced_and_no_row_with_it(
     site.api.delete_namespaced_pod(lost, site.namespace, grace_period_seconds=0)
     ended = site.ended(plan)
     assert ended.exit_code == 0, ended.lines
-    assert "executor 3 added" in ended.lines
+    assert "executor 1 lost" in ended.lines
     manifest, files = site.parts(plan, "result")
     assert {(part.path, part.node) for part in manifest.parts} == {
         (path, node) for node, paths in files.items() for path in paths
     }
     texts = [site.text(plan, "result", str(part.node), part.path) for part in manifest.parts]
     assert sorted(int(line) for text in texts for line in text.split()) == list(range(40))
-    assert f"{plan.generation}-e3.log" in site.logs(plan, "result")
+    assert [pod.metadata.name.rpartition("-")[2] for pod in site.executors(plan)] == ["2", "3"]
 
 
 def test_a_driver_on_the_worker_has_its_executors_in_pods(
