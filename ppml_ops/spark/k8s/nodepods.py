@@ -20,7 +20,7 @@ from ppml_ops.spark.k8s.plan import SHARED_NODE
 from ppml_ops.spark.k8s.podfolder import PodFolder
 from ppml_ops.spark.k8s.pods import ENTRY, node_pod
 from ppml_ops.spark.k8s.probe import JOB_FILE
-from ppml_ops.spark.k8s.trouble import final_trouble, is_over, is_ready, trouble
+from ppml_ops.spark.k8s.trouble import is_over, is_ready, never_starts, trouble
 from ppml_ops.spark.profiles import Profile
 
 CONTAINER = "node"
@@ -129,8 +129,8 @@ class NodePods:
             if pod is not None and is_ready(pod):
                 return pod
             waited = self._clock() - began
-            if pod is not None and (final := trouble(pod, (), waited) if is_over(pod) else final_trouble(pod)):
-                raise final
+            if pod is not None and (is_over(pod) or never_starts(pod, waited)):
+                raise trouble(pod, (), waited)
             if waited > platform.start_limit:
                 raise self._too_late(pod, node, waited)
             self._sleep(_PAUSE_SECONDS)

@@ -51,8 +51,7 @@ class Rule(NamedTuple):
 
 
 #: Spark's driver in its pod. Tried with Spark 4.3: without `patch` it fails at each executor that ended, for it
-#: labels those that it does not delete; by label it deletes collections. At its end it also wants to delete
-#: services and volume claims; there are none of its own, and the refusal is only a warning.
+#: labels those that it does not delete; by label it deletes collections.
 DRIVER_RULES = (Rule("pods", ("get", "list", "watch", "create", "patch", "delete", "deletecollection")),)
 #: The orchestrator. `pods/exec` over WebSockets: API servers ask for `get`, newer ones for both verbs.
 SUBMITTER_RULES = (

@@ -12,7 +12,7 @@ from ppml_ops.spark.k8s.nodes import usable
 from ppml_ops.spark.k8s.objects import LABELS, prepare_pod, setup_namespace
 from ppml_ops.spark.k8s.podlogs import read_log
 from ppml_ops.spark.k8s.refusals import shown
-from ppml_ops.spark.k8s.trouble import final_trouble, is_over, trouble
+from ppml_ops.spark.k8s.trouble import is_over, never_starts, trouble
 from ppml_ops.spark.k8s.waiting import GONE_SECONDS, PAUSE_SECONDS, gone, wait_for
 from ppml_ops.spark.profiles import Profile
 
@@ -81,10 +81,8 @@ def _outcome(cluster: Cluster, pod: Object, limit: float) -> tuple[str, str]:
     """What a preparing pod said, and the id of its image. Raises the true reason when it did not succeed."""
     meta, began = pod["metadata"], time.monotonic()
     while not is_over(pod):
-        if final := final_trouble(pod):
-            raise final
         waited = time.monotonic() - began
-        if waited > limit:
+        if waited > limit or never_starts(pod, waited):
             raise trouble(pod, cluster.events(meta["namespace"], meta["uid"]), waited)
         time.sleep(PAUSE_SECONDS)
         pod = cluster.get("Pod", meta["namespace"], meta["name"]) or pod
