@@ -32,8 +32,12 @@ class ClusterAccess(BaseModel):
         Raises:
             ConfigError: there is none, it can't be read, or it does not verify the server.
         """
-        from kubernetes import client, config
-
+        try:
+            from kubernetes import client, config
+        except ImportError:
+            raise ConfigError(
+                "the Kubernetes client is not installed here", next_step="pip install 'ppml-ops[kubernetes]'"
+            ) from None
         made = client.Configuration()
         made.retries = False  # we do that, with a time limit
         where = "the service account of this pod"

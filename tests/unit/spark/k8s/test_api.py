@@ -1,5 +1,6 @@
 """How we speak with an API server: patience, clear refusals, and never to one that is not verified."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,12 @@ def test_a_server_of_another_ca_is_not_spoken_to(api: Api, tmp_path: Path) -> No
 def test_verification_can_not_be_switched_off(api: Api, cluster_entry: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="does not verify"):
         Transport(api.access(**cluster_entry))
+
+
+def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    with pytest.raises(ConfigError, match=r"pip install 'ppml-ops\[kubernetes\]'"):
+        ClusterAccess().configuration()
 
 
 def test_a_missing_kubeconfig_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
