@@ -54,7 +54,7 @@ bench: ## measure and print the tables of docs/benchmarks.md
 
 lock: ## renew the hashed lock files from the .in files
 	@scripts/setup dev
-	for name in requirements-bootstrap requirements requirements-dev; do \
+	for name in requirements-bootstrap requirements requirements-dev requirements-spark requirements-sim; do \
 	  $(BIN)/uv pip compile $$name.in --generate-hashes --universal --python-version 3.11 -q -o $$name.txt; done
 
 clean: ## remove the virtual environment and the local state (.ppml, .fuzz)

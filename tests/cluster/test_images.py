@@ -115,6 +115,7 @@ def test_spark_runs(inside):
     assert ran.out.strip().endswith("499500"), ran.err
 
 
+@pytest.mark.long
 def test_another_build_has_the_same_content(harness_cluster, cluster, namespace, inside, spark_image):
     """Nothing from the cache: other times, other build folders, packages fetched again; same base image."""
     again = f"{spark_image}-again"
