@@ -24,6 +24,7 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.bundle import config_maps, pack
 from ppml_ops.spark.k8s.names import ROLE, driver_name, selector
+from ppml_ops.spark.k8s.objects import DRIVER_RULES
 from ppml_ops.spark.k8s.plan import (
     AGENT,
     BROKER_CA,
@@ -55,7 +56,6 @@ from tests.integration.spark.installation import PURPOSE, Site, running_site
 from tests.support.cluster import Cluster
 
 ACCOUNT = "ppml-driver"
-RULES = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "delete"]}]
 NO_TEE = {"tee": ["none"], "purpose": [PURPOSE], "simulated": True, "ticket": {"required": True}}
 
 
@@ -289,7 +289,7 @@ def make_account_and_volume(api: client.ApiClient, namespace: str, root: Path) -
     volume = f"{namespace}-nodes"
     documents: list[dict[str, Any]] = [
         {"kind": "ServiceAccount", "metadata": {"name": ACCOUNT}},
-        {"kind": "Role", "metadata": {"name": ACCOUNT}, "rules": RULES},
+        {"kind": "Role", "metadata": {"name": ACCOUNT}, "rules": [rule.document() for rule in DRIVER_RULES]},
         {
             "kind": "RoleBinding",
             "metadata": {"name": ACCOUNT},

@@ -17,6 +17,7 @@ from ppml_ops.lifecycle.generations import begin, generations
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.lifecycle.tickets import current_ticket
 from ppml_ops.spark.job import parse_job
+from ppml_ops.spark.k8s.setup import plan
 from ppml_ops.workloads import path_of
 from tests.cluster.life_cycle.conftest import World
 from tests.cluster.life_cycle.started import EXECUTORS, STARTING, Started
@@ -253,3 +254,13 @@ def test_runs_leave_nothing(world: World, day: date) -> None:
         proven(world, life)
         assert isinstance(life.run, Run)
     wait_until(lambda: count() == before)
+
+
+def test_a_folder_that_all_nodes_share(world: World, day: date) -> None:
+    """One place to put inputs and to gather from; the two nodes here see the same host's folder."""
+    profile = world.profile("k-shared", topology="shared")
+    for step in plan(world.api, profile):
+        step.apply()
+    life = world.run("k-shared", day).to("submit")
+    assert life.run.records.facts("submit")["nodes"] == ["shared"]
+    proven(world, life)
