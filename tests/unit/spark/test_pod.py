@@ -40,4 +40,4 @@ def test_a_node_pod_loads_nothing_that_it_does_not_need() -> None:
         "import sys, ppml_ops.spark.pod; print([name for name in sys.modules if name in ('pydantic', 'json')])"
     )
     result = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout == "set()\n"
+    assert result.stdout == "[]\n"
