@@ -123,6 +123,17 @@ def test_an_executor_that_is_killed_is_replaced(world: World, day: date, slow: P
     proven(world, started.life)
 
 
+def test_executors_that_come_with_the_work_attest_too(world: World, day: date, slow: Path) -> None:
+    """Dynamic allocation: one executor at first, more while tasks wait."""
+    few = {"driver_memory": "512m", "executor_memory": "512m", "cores": 1, "executors": 1, "max_executors": 2}
+    world.profile("k-dynamic", resources=few)
+    life = world.run("k-dynamic", day, application=slow).to("submit")
+    added = {line for line in life.lines if line.startswith("executor ") and line.endswith(" added")}
+    assert len(added) == 2
+    assert len(life.audit("release")) == 2 * 3, "driver and two executors, each before and in its JVM"
+    proven(world, life)
+
+
 def test_the_api_server_is_away_for_a_minute(world: World, day: date, slow: Path, tmp_path: Path) -> None:
     proxy = Proxy(world.api, tmp_path)
     life = world.run("k-cluster", day, application=slow)
