@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from ppml_ops.receipts.records import Facts, GoesOnError
 from ppml_ops.spark.k8s.access import ClusterAccess
 
 _LOOK_SECONDS = 3.0
+#: Short: other triggers share the threads in which this one waits.
+_PATIENCE_SECONDS = 10.0
 _STOPPED = "its task was ended in Airflow"
 
 
@@ -106,24 +109,25 @@ class JobTrigger(BaseTrigger):
         """A person stopped the task: end the job."""
         await asyncio.to_thread(self._end)
 
+    @cached_property
     def _run(self) -> Run:
+        """Made once: a way into the cluster costs a handshake, and perhaps a credential plugin."""
         access = ClusterAccess.model_validate(self.cluster) if self.cluster is not None else None
-        return load_run(Path(self.home), self.run_key).model_copy(update={"cluster": access})
+        run = load_run(Path(self.home), self.run_key)
+        return run.model_copy(update={"cluster": access, "patience": _PATIENCE_SECONDS})
 
     def _needs_attention(self) -> bool:
         from ppml_ops.lifecycle.cluster_backends import PodBackend
 
-        run = self._run()
-        backend = backend_of(run)
-        assert isinstance(backend, PodBackend)  # Submit defers no other
         try:
-            return backend.needs_attention(generations(run)[-1])
+            backend = backend_of(self._run)
+            assert isinstance(backend, PodBackend)  # Submit defers no other
+            return backend.needs_attention(generations(self._run)[-1])
         except TransientError:
             return False  # an API server that is away says nothing about the job
         except PpmlError:
             return True  # whoever submits meets the same error, and reports it
 
     def _end(self) -> None:
-        run = self._run()
-        for generation in generations(run):
-            backend_of(run).end(generation)
+        for generation in generations(self._run):
+            backend_of(self._run).end(generation)

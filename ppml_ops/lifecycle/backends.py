@@ -43,6 +43,10 @@ class Backend(Protocol):
         """Something of its driver runs, or may run."""
         ...
 
+    def adoptable(self, generation: Generation) -> bool:
+        """It runs and may go on, or has ended while nobody waited, so that its end is still to be told."""
+        ...
+
     def startable(self, generation: Generation) -> bool:
         """Its intent was recorded and nothing has come of it, so that this very one can still be started."""
         ...
@@ -74,6 +78,10 @@ class LocalBackend:
         """A process of it lives, by pid, start time and boot id."""
         process = generation.process
         return process is not None and process.alive()
+
+    def adoptable(self, generation: Generation) -> bool:
+        """Only what lives: the end of a process that nobody waited for can't be told from a kill."""
+        return self.alive(generation)
 
     def startable(self, generation: Generation) -> bool:
         """Never: a folder that was begun is not used again."""

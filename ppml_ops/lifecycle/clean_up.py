@@ -4,7 +4,7 @@ Committed ciphertext, sealed logs, records and the opened result stay; retention
 """
 
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
@@ -27,19 +27,18 @@ def clean_up(run: Run, facts: Facts) -> None:
     """
     ended = 0
     backend = backend_of(run)
-    for generation in generations(run):
-        ended += backend.alive(generation)
-        backend.end(generation)
     outputs = list(run.records.facts("issue_ticket")["outputs"])
-    if silent := keep_sealed_logs(run, outputs[0]):
-        facts["logs_missing_of"] = silent
-    for dataset in outputs:
-        _remove_uncommitted(run, dataset)
-    try:
-        run.nodes.remove()
-    finally:
+    with ExitStack() as rest:  # each part is done although another one fails; that is raised at the end
         for generation in generations(run):
-            backend.remove(generation)
+            rest.callback(backend.remove, generation)
+        rest.callback(run.nodes.remove)
+        for dataset in reversed(outputs):
+            rest.callback(_remove_uncommitted, run, dataset)
+        for generation in generations(run):
+            ended += backend.alive(generation)
+            backend.end(generation)
+        if silent := keep_sealed_logs(run, outputs[0]):
+            facts["logs_missing_of"] = silent
     for left in ("input", ".result.opening", EXPORT_HIDDEN):
         shutil.rmtree(run.plaintext / left, ignore_errors=True)
     for folder in (run.folder, *(run.folder / name for name in ("records", "tickets", "generations"))):

@@ -53,9 +53,21 @@ class PodBackend:
     def alive(self, generation: Generation) -> bool:
         """Its driver's pod is there and has not ended, or the Spark operator may still make it."""
         seen = self._job(generation).look()
+        profile = self._run.profile
+        longest = profile.time_limit + profile.platform.start_limit
         if seen.driver is not None:
-            return seen.driver.phase != "ended"
+            never_placed = seen.driver.phase == "pending" and not seen.driver.node
+            return seen.driver.phase != "ended" and not (never_placed and seen.driver.age > longest)
         return seen.application is not None
+
+    def adoptable(self, generation: Generation) -> bool:
+        """Not a driver that was asked to end: it is waited for, and another one begun."""
+        if (generation.folder / EXIT).exists():
+            return False  # its end was told; whether it was a good one stands there
+        seen = self._job(generation).look()
+        if seen.driver is None:
+            return seen.application is not None
+        return not seen.driver.leaving or seen.driver.phase in ("ended", "lost")
 
     def needs_attention(self, generation: Generation) -> bool:
         """Whether its driver has ended, or whoever follows it must act; only looks, for triggers."""
@@ -124,7 +136,7 @@ class KeptJob:
             return self._job.wait()
         finally:
             self.outcome = self._job.outcome
-            if self.outcome is not None and self.outcome.exit_code is not None:
+            if self.outcome is not None:
                 record = {
                     "exit_code": self.outcome.exit_code,
                     "application_id": self.outcome.application_id,

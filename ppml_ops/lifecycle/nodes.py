@@ -1,7 +1,7 @@
 """The nodes of a run: their folders, and evidence from them; on this host, or in a cluster."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -147,11 +147,13 @@ class ClusterNodes:
 
     def remove(self) -> None:
         """See `Nodes`; the pods go also when a node can't be reached."""
-        try:
+        with ExitStack() as rest:
+            rest.callback(self._reach().remove)
             for node in self.placed:
-                self.folder(node).remove()
-        finally:
-            self._reach().remove()
+                rest.callback(self._remove, node)
+
+    def _remove(self, node: str) -> None:
+        self.folder(node).remove()
 
     def close(self) -> None:
         """End the sessions with the pods; the pods stay."""

@@ -19,6 +19,7 @@ from ppml_ops.receipts.records import Records
 from ppml_ops.receipts.run_key import ids_digest, run_key
 from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
+from ppml_ops.spark.k8s.http import PATIENCE_SECONDS
 from ppml_ops.spark.profiles import Profile, load_profile
 
 
@@ -43,6 +44,8 @@ class Run(BaseModel):
     broker: BrokerSite | None = Field(None, exclude=True)
     #: The cluster, likewise; None is what KUBECONFIG and its like say.
     cluster: ClusterAccess | None = Field(None, exclude=True)
+    #: Seconds for which a call to a cluster that is away is tried again.
+    patience: float = Field(PATIENCE_SECONDS, exclude=True)
 
     @cached_property
     def key(self) -> str:
@@ -110,7 +113,7 @@ class Run(BaseModel):
     @cached_property
     def cluster_api(self) -> Cluster:
         """The cluster that the profile runs in. Raises ConfigError when there is no way to it."""
-        return Cluster(self.cluster)
+        return Cluster(self.cluster, patience=self.patience)
 
     def close(self) -> None:
         """Close connections to nodes, if any were opened; what needs them opens them again."""
@@ -131,7 +134,7 @@ class Run(BaseModel):
             former = load_run(self.home, self.key)
             # A backfill that reprocesses a scheduled run makes it its own: another type, the same day.
             # Storage and connections stay as they were when the run was opened first.
-            free = {"storage", "run_type", "connections", "broker", "cluster"}
+            free = {"storage", "run_type", "connections", "broker", "cluster", "patience"}
             if former.model_dump(exclude=free) != self.model_dump(exclude=free):
                 raise ConfigError(
                     f"run {self.run_id} was opened before with other parameters",

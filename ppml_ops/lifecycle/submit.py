@@ -142,7 +142,7 @@ def _adopt_or_begin(run: Run, backend: Backend, jti: str) -> tuple[Generation, b
     """
     former = generations(run)
     if former and former[-1].ticket == jti:
-        if backend.alive(former[-1]) or _succeeded(former[-1]):
+        if backend.adoptable(former[-1]) or _succeeded(former[-1]):
             return former[-1], True
         if backend.startable(former[-1]):
             return former[-1], False

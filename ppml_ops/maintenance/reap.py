@@ -32,9 +32,12 @@ class Left(NamedTuple):
     run_key: str
     objects: tuple[Object, ...]
 
-    def works(self) -> bool:
-        """Something of the run's job may still run. Node pods only wait; they don't count."""
-        return any(_works(one) for one in self.objects)
+    def works(self, before: float) -> bool:
+        """Something of the run's job may still run. Node pods only wait; they don't count.
+
+        What was made `before` (Unix seconds) and has not even found a node, or an operator, never will.
+        """
+        return any(_works(one) and not (_never_began(one) and _made(one) < before) for one in self.objects)
 
     def made(self) -> float:
         """When the newest object was made, Unix seconds."""
@@ -48,7 +51,7 @@ def is_over(left: Left, *, receipt: float | None, seconds: float, now: float) ->
         receipt: when its newest receipt was written, if there is one; Unix seconds.
         seconds: the time for leftovers.
     """
-    if left.works():
+    if left.works(now - seconds):
         return False
     if receipt is not None and receipt > left.made() and now - receipt > _GRACE_SECONDS:
         return True
@@ -133,6 +136,12 @@ def _works(obj: Object) -> bool:
             state = obj.get("status", {}).get("applicationState", {}).get("state", "")
             return state not in _ENDED_STATES
     return False
+
+
+def _never_began(obj: Object) -> bool:
+    if obj["kind"] == "Pod":
+        return not obj.get("spec", {}).get("nodeName")
+    return not obj.get("status", {}).get("applicationState", {}).get("state")
 
 
 def _made(obj: Object) -> float:

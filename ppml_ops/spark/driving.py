@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WORK_FOLDERS = ("", "conf", "home", "local", "tmp", "warehouse")
 #: What Spark's driver ends with when more executors failed than the profile allows.
 _EXECUTORS_FAILED = 11
+#: The line about it; whoever follows the driver looks for it.
+EXECUTORS_FAILED = "executors failed more often than the profile allows; their pods say why"
 
 
 def prepare(work: Work, submission: Submission) -> None:
@@ -85,7 +87,7 @@ def drive(
     if supervisor.asked_to_end:
         return ENDED_ON_REQUEST
     if submit == _EXECUTORS_FAILED:
-        say("executors failed more often than the profile allows; their pods say why")
+        say(EXECUTORS_FAILED)
     code = exit_code(submit, life.ppml_class)
     if code == 0:
         for name, output in written.items():

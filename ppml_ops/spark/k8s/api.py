@@ -1,5 +1,6 @@
 """The Kubernetes API as PPML Ops uses it: documents in, documents out, with the manners of `http`."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ class Cluster:
 
     def __init__(self, access: ClusterAccess | None = None, *, patience: float = PATIENCE_SECONDS) -> None:
         self.transport = Transport(access or ClusterAccess(), patience=patience)
+
+    def now(self) -> float:
+        """Unix seconds by the clock that wrote the times in the cluster's documents."""
+        return time.time() + self.transport.clock_ahead
 
     def create(self, obj: Object) -> Object:
         """Make it; one of the same name with our labels of the same run and generation is adopted.

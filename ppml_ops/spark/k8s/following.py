@@ -9,18 +9,22 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ppml_ops.errors import ConfigError, PpmlError, TransientError, WorkloadError, error_from_exit_code
+from ppml_ops.spark.driving import EXECUTORS_FAILED
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, driver_name, generation_labels
 from ppml_ops.spark.k8s.podlogs import read_log
 from ppml_ops.spark.k8s.refusals import shown
-from ppml_ops.spark.k8s.status import PodState, full_quotas, pod_state, seconds_of
+from ppml_ops.spark.k8s.status import DEADLINE, PodState, full_quotas, pod_state, seconds_of
 from ppml_ops.spark.k8s.trouble import trouble as pod_trouble
 from ppml_ops.spark.outcome import Outcome, failure_of, refusal
 from ppml_ops.spark.profiles import Profile
 
 CONTAINER = "spark-kubernetes-driver"
 POLL_SECONDS = 2.0
+_LOG_PATIENCE = 5.0
+_LOOKS_WITHOUT = 5
+_WORKLOAD_FAILED = 70
 #: Exit codes of a pod of ours that was refused its keys or found damage; see ppml_ops.errors.
 _REFUSED = frozenset({75, 76, 77, 78})
 
@@ -40,11 +44,12 @@ class Trouble(NamedTuple):
 
     why: str
     permanent: bool
+    refused: bool = False
 
 
 def look(cluster: Cluster, profile: Profile, run_key: str, generation: str) -> Seen:
     """Ask the cluster. Raises ConfigError and TransientError as every call to it."""
-    namespace, now = profile.platform.namespace, time.time()
+    namespace, now = profile.platform.namespace, cluster.now()
     labels = generation_labels(run_key, generation)
     driver, executors, waiting = None, [], []
     for pod in cluster.find("Pod", namespace, labels):
@@ -62,16 +67,12 @@ def look(cluster: Cluster, profile: Profile, run_key: str, generation: str) -> S
     return Seen(driver, tuple(executors), application, tuple(waiting))
 
 
-def trouble(seen: Seen, profile: Profile, running_for: float) -> Trouble | None:
-    """What, of a look, will not get better by waiting longer. Pure.
-
-    Args:
-        running_for: seconds since the driver was first seen running.
-    """
+def trouble(seen: Seen, profile: Profile, now: float) -> Trouble | None:
+    """What, of a look, will not get better by waiting longer. Pure; `now` is Unix seconds."""
     limit = profile.platform.start_limit
     driver = seen.driver
     if driver is None:
-        return _application_trouble(seen.application, limit)
+        return _application_trouble(seen.application, limit, now)
     if driver.phase == "pending" and (driver.never_starts or driver.age > limit):
         return Trouble(
             f"its driver did not start within {driver.age:.0f} s: {driver.why or 'no reason is given'}",
@@ -79,30 +80,32 @@ def trouble(seen: Seen, profile: Profile, running_for: float) -> Trouble | None:
         )
     if driver.phase != "running":
         return None
-    if running_for > profile.time_limit:
+    if driver.running > profile.time_limit:
         return Trouble(f"it ran longer than its limit of {profile.time_limit} s", True)
     refused = [one for one in seen.executors if one.exit_code in _REFUSED]
     if len(refused) > profile.platform.executor_failures:
-        return Trouble(f"{len(refused)} executors were refused", True)
+        return Trouble(f"{len(refused)} executors were refused", True, refused=True)
     alive = [one for one in seen.executors if one.phase == "running"]
     waiting = [one for one in seen.executors if one.phase == "pending"]
-    if not alive and running_for > limit and not any(one.phase == "ended" for one in seen.executors):
+    if alive:
+        return None  # a job goes on with the executors that it has
+    if driver.running > limit and not any(one.phase == "ended" for one in seen.executors):
         reasons = next((one.why for one in waiting if one.why), "none could be made")
-        return Trouble(f"no executor started within {running_for:.0f} s: {reasons}", False)
+        return Trouble(f"no executor started within {driver.running:.0f} s: {reasons}", False)
     if broken := next((one for one in waiting if one.never_starts), None):
         return Trouble(f"an executor can't start: {broken.why}", True)
     return None
 
 
-def _application_trouble(application: Object | None, limit: int) -> Trouble | None:
+def _application_trouble(application: Object | None, limit: int, now: float) -> Trouble | None:
     if application is None:
         return None
     state = application.get("status", {}).get("applicationState", {})
     if state.get("state") in ("FAILED", "SUBMISSION_FAILED", "FAILING"):
         said = str(state.get("errorMessage") or "it gives no reason")
         said = said[max(said.find("Exception in thread"), 0) :]  # before it: Java's warnings
-        return Trouble(f"the Spark operator could not submit it: {shown(said, 400)}", False)
-    age = time.time() - seconds_of(application["metadata"].get("creationTimestamp"))
+        return Trouble(f"the Spark operator says {state['state']}: {shown(said, 400)}", False)
+    age = now - seconds_of(application["metadata"].get("creationTimestamp"))
     if age > limit:
         return Trouble(
             f"the Spark operator made no driver within {age:.0f} s "
@@ -139,7 +142,7 @@ class PodJob:
         self._since = ""
         self._lines: list[str] = []
         self._start = time.monotonic()
-        self._running_since: float | None = None
+        self._log_is_silent = False
         self._name = f"the job of generation {generation}"
 
     def look(self) -> Seen:
@@ -147,16 +150,15 @@ class PodJob:
         seen = look(self._cluster, self._profile, self._run_key, self._generation)
         if seen.driver is not None:
             self.node = seen.driver.node or self.node
-            if seen.driver.phase == "running" and self._running_since is None:
-                self._running_since = time.monotonic()
         return seen
 
     def needs_attention(self) -> bool:
         """Whether `wait` would have something to do but wait: for triggers, which only look."""
         seen = self.look()
-        if seen.driver is None:
-            return seen.application is None or trouble(seen, self._profile, 0) is not None
-        return seen.driver.phase in ("ended", "lost") or trouble(seen, self._profile, self._age()) is not None
+        if seen.driver is None and seen.application is None:
+            return True
+        over = seen.driver is not None and seen.driver.phase in ("ended", "lost")
+        return over or trouble(seen, self._profile, self._cluster.now()) is not None
 
     def wait(self) -> Outcome:
         """Follow to the end; returns the outcome of a driver that ended with exit code 0.
@@ -177,19 +179,19 @@ class PodJob:
                 self._print()
             if driver is not None and driver.phase == "ended":
                 return self._end(driver, seen.executors)
-            if self._ended_because is None and (found := trouble(seen, self._profile, self._age())):
+            if self._ended_because is None and (found := trouble(seen, self._profile, self._cluster.now())):
                 self._give_up(found, seen)
-            if driver is None and seen.application is None:
-                missing += 1  # a list may be older than the object that was just made
-                if missing > 5:
-                    return self._end(None, seen.executors)
-            if driver is not None and driver.phase == "lost":
-                lost_since = lost_since or time.monotonic()
-                if time.monotonic() - lost_since > self._profile.platform.start_limit:
-                    raise TransientError(
-                        f"{self._name}: {driver.why}; its driver may still run there, so no other is started",
-                        next_step="bring the node back, or delete it from the cluster; then clear `submit`",
-                    )
+            # A list may be older than the object that was just made.
+            missing = missing + 1 if driver is None and seen.application is None else 0
+            if missing > _LOOKS_WITHOUT:
+                return self._end(None, seen.executors)
+            lost_since = (lost_since or time.monotonic()) if driver and driver.phase == "lost" else None
+            if lost_since and time.monotonic() - lost_since > self._profile.platform.start_limit:
+                raise TransientError(
+                    f"{self._name}: node {self.node} does not report any more; its driver may still run there, "
+                    "so no other is started",
+                    next_step="bring the node back, or delete it from the cluster; then clear `submit`",
+                )
             time.sleep(POLL_SECONDS)
 
     def check_executors(self) -> None:
@@ -199,9 +201,8 @@ class PodJob:
             PpmlError: as `wait`, when they can't start or were refused too often; `given_up` is true then.
         """
         seen = look(self._cluster, self._profile, self._run_key, self._generation)
-        driver = PodState("running", None, 0.0)
-        self._running_since = self._running_since or self._start
-        if found := trouble(seen._replace(driver=driver), self._profile, self._age()):
+        driver = PodState("running", None, 0.0, running=time.monotonic() - self._start)
+        if found := trouble(seen._replace(driver=driver), self._profile, self._cluster.now()):
             self._give_up(found, seen)
 
     def executors_refused(self) -> PpmlError | None:
@@ -218,18 +219,23 @@ class PodJob:
             "Pod", namespace, driver_name(self._generation), grace=round(self._profile.stop_grace) + 5
         )
 
-    def _age(self) -> float:
-        return 0.0 if self._running_since is None else time.monotonic() - self._running_since
-
     def _print(self) -> None:
-        """Lines of our entry point, the only ones; after a lost connection from where they ended."""
-        namespace = self._profile.platform.namespace
-        for line in read_log(
-            self._cluster, namespace, driver_name(self._generation), CONTAINER, since=self._since
-        ):
-            self._since = line.at
-            self._lines.append(line.text)
-            self._on_line(line.text)
+        """Lines of our entry point, the only ones; after a lost connection from where they ended.
+
+        A log that can't be read decides nothing: how a driver ended stands in its pod.
+        """
+        namespace, name = self._profile.platform.namespace, driver_name(self._generation)
+        cluster, since = self._cluster, self._since
+        try:
+            for line in read_log(cluster, namespace, name, CONTAINER, since=since, patience=_LOG_PATIENCE):
+                self._since = line.at
+                self._lines.append(line.text)
+                self._on_line(line.text)
+            self._log_is_silent = False
+        except PpmlError as error:
+            if not self._log_is_silent:
+                self._on_line(f"the driver's log can't be read now: {error.what}")
+            self._log_is_silent = True
 
     def _give_up(self, found: Trouble, seen: Seen) -> None:
         """End it and say why, with what events and quotas of the namespace add.
@@ -240,9 +246,8 @@ class PodJob:
             TransientError: it may start another time.
             PpmlError: executors were refused; the class of their exit code.
         """
-        refused = self._refused(seen.executors)
-        running = seen.driver is not None and seen.driver.phase == "running"
-        late = running and self._age() > self._profile.time_limit
+        refused = self._refused(seen.executors) if found.refused else None
+        late = seen.driver is not None and seen.driver.running > self._profile.time_limit
         cause = None if refused or late or not seen.waiting else self._cause(seen.waiting[0])
         quotas = "" if refused or late else self._quotas()
         self.given_up = True
@@ -269,7 +274,7 @@ class PodJob:
             events = self._cluster.events(meta["namespace"], meta["uid"])
         except PpmlError:
             events = []
-        return pod_trouble(pod, events, pod_state(pod, time.time()).age)
+        return pod_trouble(pod, events, pod_state(pod, self._cluster.now()).age)
 
     def _quotas(self) -> str:
         """What the namespace's quotas leave: who makes a pod beyond them leaves no event."""
@@ -291,14 +296,22 @@ class PodJob:
             last.exit_code or 0, f"{name} ended with exit code {last.exit_code}", next_step="look at its pod"
         )
 
+    def _lost_by_refusals(self, executors: Sequence[PodState]) -> bool:
+        """Whether Spark gave up because executors failed, and some of them were refused their keys."""
+        gave_up = any(line.startswith(EXECUTORS_FAILED) for line in self._lines)
+        refused = [one for one in executors if one.exit_code in _REFUSED]
+        return bool(refused) and (gave_up or len(refused) > self._profile.platform.executor_failures)
+
     def _end(self, driver: PodState | None, executors: Sequence[PodState]) -> Outcome:
         code = driver.exit_code if driver is not None else None
         report = driver.report if driver is not None else None
         lines = [*self._lines, *([report.line] if report and report.line else [])]
         application = report.application_id if report is not None else None
         self.outcome = Outcome(code, application, time.monotonic() - self._start, tuple(lines))
-        if code not in (0, None) and (refused := self._refused(executors)) and code in (1, 11, 70):
-            raise refused
+        if code == _WORKLOAD_FAILED and self._lost_by_refusals(executors):
+            raise self._refused(executors) or AssertionError
+        if driver is not None and driver.why.startswith(DEADLINE) and self._ended_because is None:
+            self._ended_because = f"it ran longer than its limit of {self._profile.time_limit} s"
         if driver is None and self._ended_because is None:
             raise TransientError(
                 f"{self._name}: its driver's pod is gone and left no exit code, so it counts as failed",

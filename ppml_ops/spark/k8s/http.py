@@ -4,6 +4,8 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -26,6 +28,10 @@ class PassingError(Exception):
         super().__init__(why)
         self.pause = pause
         self.final = final
+
+
+class CutError(Exception):
+    """A stream ended before the server had said that it ends."""
 
 
 class Transport:
@@ -52,6 +58,8 @@ class Transport:
         self._pool = self._client.rest_client.pool_manager
         self._patience = patience
         self._sleep = sleep
+        #: Seconds by which the server's clock is ahead of ours, as its answers say.
+        self.clock_ahead = 0.0
 
     def call(
         self,
@@ -83,12 +91,19 @@ class Transport:
         return self.patiently(once)
 
     def stream(
-        self, request: Request, path: str, query: Mapping[str, Any], *, idle: float
+        self,
+        request: Request,
+        path: str,
+        query: Mapping[str, Any],
+        *,
+        idle: float,
+        patience: float | None = None,
     ) -> Iterator[bytes] | None:
-        """The body in pieces as they arrive; None for 404. Ends quietly when the connection does.
+        """The body in pieces as they arrive; None for 404. Raises CutError when the connection ends too early.
 
         Args:
-            idle: seconds without a byte after which it ends.
+            idle: seconds without a byte after which it is cut.
+            patience: seconds for which the beginning is tried again; default: the transport's.
         """
 
         def once() -> Any | None:
@@ -100,7 +115,7 @@ class Transport:
                 self._check(request, answer, answer.read(MAX_BODY))
             return answer
 
-        answer = self.patiently(once)
+        answer = self.patiently(once, patience)
         return None if answer is None else self._pieces(answer)
 
     def headers(self) -> dict[str, str]:
@@ -109,7 +124,7 @@ class Transport:
         self._client.update_params_for_auth(headers, [], ["BearerToken"])
         return headers
 
-    def patiently(self, once: Callable[[], _T]) -> _T:
+    def patiently(self, once: Callable[[], _T], patience: float | None = None) -> _T:
         """What `once` returns, tried again after `PassingError` until patience ends.
 
         Raises:
@@ -118,6 +133,7 @@ class Transport:
         from urllib3.exceptions import HTTPError
 
         began, pause = time.monotonic(), _FIRST_PAUSE
+        limit = self._patience if patience is None else patience
         while True:
             try:
                 return once()
@@ -129,7 +145,7 @@ class Transport:
                 wait, why, final = None, f"{type(error).__name__}: {error}", None
             gone = time.monotonic() - began
             wait = min(max(wait or pause, pause), _LONGEST_PAUSE)
-            if gone + wait > self._patience:
+            if gone + wait > limit:
                 raise final or away(self.host, why, gone)
             self._sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -143,7 +159,7 @@ class Transport:
         if body is not None:
             headers["Content-Type"] = content
         url = self.host + path + (f"?{urlencode(query)}" if query else "")
-        return self._pool.request(
+        answer = self._pool.request(
             method,
             url,
             body=None if body is None else json.dumps(body),
@@ -153,6 +169,9 @@ class Transport:
             redirect=False,
             retries=False,
         )
+        with suppress(KeyError, TypeError, ValueError):
+            self.clock_ahead = parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
+        return answer
 
     def _check(self, request: Request, answer: Any, data: bytes) -> None:
         if len(data) > MAX_BODY:
@@ -176,7 +195,7 @@ class Transport:
         try:
             yield from answer.stream(64 << 10)
         except (HTTPError, OSError):
-            return  # who follows asks again from where it got to
+            raise CutError from None  # who follows asks again from where it got to
         finally:
             answer.close()
 

@@ -10,7 +10,7 @@ from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.application import spark_application
 from ppml_ops.spark.k8s.bundle import config_maps, pack
-from ppml_ops.spark.k8s.names import generation_labels
+from ppml_ops.spark.k8s.names import driver_name, generation_labels
 from ppml_ops.spark.k8s.plan import (
     AGENT,
     BROKER_CA,
@@ -50,7 +50,12 @@ def start(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placemen
         ConfigError: the code bundle is too large, or the cluster refuses.
         TransientError: the cluster does not answer, or has no room.
     """
-    make_config(cluster, job, profile, placement, plan)
+    namespace = profile.platform.namespace
+    if not any(
+        cluster.get(kind, namespace, name)
+        for kind, name in (("Pod", driver_name(plan.generation)), ("SparkApplication", plan.generation))
+    ):
+        make_config(cluster, job, profile, placement, plan)
     if profile.platform.mode == "operator":
         cluster.create(spark_application(plan, profile, spark_version()))
     else:
@@ -58,7 +63,7 @@ def start(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placemen
 
 
 def make_config(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placement, plan: PodPlan) -> None:
-    """The ConfigMaps that all pods of a generation mount."""
+    """The ConfigMaps that all pods of a generation mount; only before its driver is there."""
     files = {
         AGENT: agent_config(profile, placement).encode(),
         JOB: job.canonical(),
@@ -68,6 +73,12 @@ def make_config(cluster: Cluster, job: SparkJob, profile: Profile, placement: Pl
         BROKER_CA: Path(placement.broker_ca).read_bytes(),
     }
     for document in config_maps(plan, profile.platform.namespace, files, pack(Path(placement.code))):
+        made = cluster.create(document)
+        if made.get("binaryData") == document["binaryData"]:
+            continue
+        # Of a start that the cluster refused, before the profile was corrected; nobody uses it.
+        meta = made["metadata"]
+        cluster.delete("ConfigMap", meta["namespace"], meta["name"], uid=meta["uid"])
         cluster.create(document)
 
 

@@ -123,7 +123,7 @@ class NodePods:
             pod = self._cluster.get("Pod", platform.namespace, name)
             if pod is None:
                 pod, made = self._made(wanted), True
-            elif is_over(pod) and not made:
+            elif (is_over(pod) or _image(pod) != _image(wanted)) and not made:
                 self._cluster.delete("Pod", platform.namespace, name, grace=0, uid=pod["metadata"]["uid"])
                 pod = None
             if pod is not None and is_ready(pod):
@@ -187,6 +187,10 @@ class PodEvidence:
         if self._device == "none":
             return Evidence("none", b"")
         return checked_evidence("tdx", data[:length], None if log is None else data[length:], report_data)
+
+
+def _image(pod: Object) -> str:
+    return str(pod["spec"]["containers"][0]["image"])
 
 
 def _put(folder: PodFolder, source: Path, path: str) -> None:

@@ -61,6 +61,8 @@ def refusal(request: Request, status: int, body: bytes) -> PpmlError:
             who=_ADMIN,
             next_step="grant it (docs/kubernetes.md, Rights); `ppml-ops cluster setup` makes the roles",
         )
+    if status == 409 and "Operation cannot be fulfilled" in said:  # two at once changed a quota, for example
+        return TransientError(what, next_step="try again")
     if status == 409:
         return ConflictError(what, next_step="look at what is there under this name")
     # Server-side apply answers 500 to a field that the kind does not have.

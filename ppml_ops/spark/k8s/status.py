@@ -13,6 +13,10 @@ Document = Mapping[str, Any]
 Phase = Literal["pending", "running", "ended", "lost"]
 
 _MAX_MESSAGE = 4096
+#: SIGKILL and SIGTERM, as a container's exit code says them.
+_BY_SIGNAL = frozenset({137, 143})
+DEADLINE = "DeadlineExceeded"
+_OUTSIDE = frozenset({"Evicted", "Preempting", "NodeShutdown", "Terminated", DEADLINE})
 
 
 class Report(NamedTuple):
@@ -25,8 +29,9 @@ class Report(NamedTuple):
 class PodState(NamedTuple):
     """A pod as it stands.
 
-    `exit_code` is None while it runs, and for a pod that ended without its container having ended itself;
-    `why` says what a pending or lost pod waits for.
+    `age` counts from when it was made, `running` from when its container began, both in seconds. `exit_code` is
+    None while it runs, and for a pod that was ended from outside; `why` says what a pending or lost pod waits
+    for, or who ended it. `leaving`: it was asked to end.
     """
 
     phase: Phase
@@ -36,31 +41,53 @@ class PodState(NamedTuple):
     report: Report = Report(None, None)
     why: str = ""
     never_starts: bool = False
+    running: float = 0.0
+    leaving: bool = False
 
 
 def pod_state(pod: Object, now: float) -> PodState:
     """Read a pod's document; `now` is Unix seconds."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
     node, age = spec.get("nodeName"), now - seconds_of(pod["metadata"].get("creationTimestamp"))
+    leaving = "deletionTimestamp" in pod["metadata"]
     containers = status.get("containerStatuses") or []
     state = containers[0].get("state", {}) if containers else {}
     if ended := state.get("terminated"):
         report = parse_report(ended.get("message"))
-        why = shown(ended.get("reason") or "", 80)
-        return PodState("ended", node, age, int(ended.get("exitCode", 1)), report, why)
+        code: int | None = int(ended.get("exitCode", 1))
+        outside = _ended_from_outside(status, ended, leaving) if code in _BY_SIGNAL else ""
+        why = outside or shown(ended.get("reason") or "", 80)
+        return PodState("ended", node, age, None if outside else code, report, why, leaving=leaving)
     if status.get("phase") in ("Failed", "Succeeded"):
         why = (
             f"{status.get('reason') or 'Failed'}: {status.get('message') or 'its container left no exit code'}"
         )
         return PodState("ended", node, age, why=shown(why, 300))
     if status.get("phase") == "Unknown" or status.get("reason") == "NodeLost" or _given_up(status):
-        return PodState("lost", node, age, why=f"node {node} does not report any more")
+        return PodState("lost", node, age, why=f"node {node} does not report any more", leaving=leaving)
     if "running" in state:
-        return PodState("running", node, age)
+        since = now - seconds_of(state["running"].get("startedAt"))
+        return PodState("running", node, age, running=max(since, 0.0), leaving=leaving)
     waiting = state.get("waiting") or {}
     reason = str(waiting.get("reason") or "")
     why = f"{reason}: {waiting.get('message') or ''}".strip(": ") or _condition(status)
-    return PodState("pending", node, age, why=shown(why, 300), never_starts=never_starts(pod, age))
+    return PodState(
+        "pending", node, age, why=shown(why, 300), never_starts=never_starts(pod, age), leaving=leaving
+    )
+
+
+def _ended_from_outside(status: Document, ended: Document, leaving: bool) -> str:
+    """Who ended a container that ended by a signal; "" for nobody but itself, as for want of memory."""
+    disrupted = [
+        one
+        for one in status.get("conditions") or ()
+        if one.get("type") == "DisruptionTarget" and one.get("status") == "True"
+    ]
+    reason = str(status.get("reason") or "")
+    if reason in _OUTSIDE or disrupted or ended.get("reason") == "ContainerStatusUnknown":
+        said = disrupted[0].get("message") if disrupted else status.get("message")
+        return shown(f"{reason or 'Disrupted'}: {said or 'no message'}", 300)
+    return "its pod was deleted" if leaving else ""
 
 
 def _given_up(status: Document) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import load_run
 from tests.cluster.life_cycle.conftest import World
 from tests.support.life_cycle import LifeCycle
@@ -49,6 +50,7 @@ def test_a_triggered_run(world: World, deferrable: str) -> None:
     (key,) = keys_of(world, day)
     assert world.left(key) == []
     run = load_run(world.home, key)
+    assert len(generations(run)) == 1, "the job whose end the trigger saw is the one whose result counts"
     here = LifeCycle(world.home, run.day, name="here", rows=ROWS, seed=SEED)
     assert here.finish().proven
     there = sorted(line for path in (run.plaintext / "result").rglob("*.csv") for line in path.open())

@@ -22,7 +22,8 @@ def obj(kind: str, role: str = "", *, hours: float = 48, key: str = KEY, **statu
     labels = run_labels(key) | ({ROLE: role} if role else {})
     name = f"{key}-{kind}-{role}-{hours}".lower()
     meta = {"name": name, "namespace": "w", "uid": name, "labels": labels, "creationTimestamp": made}
-    return {"kind": kind, "metadata": meta, "status": status}
+    spec = {"nodeName": "node-1"} if kind == "Pod" else {}
+    return {"kind": kind, "metadata": meta, "spec": spec, "status": status}
 
 
 def over(*objects: dict[str, Any], receipt: float | None = None) -> bool:
@@ -39,12 +40,18 @@ def over(*objects: dict[str, Any], receipt: float | None = None) -> bool:
         obj("Pod", "executor", phase="Running"),
         obj("SparkApplication", applicationState={"state": "RUNNING"}),
         obj("SparkApplication", applicationState={"state": "PENDING_RERUN"}),
-        obj("SparkApplication"),
+        obj("SparkApplication", applicationState={"state": "NEW"}),
     ],
 )
 def test_nothing_of_what_works_is_over_however_old(working: dict[str, Any]) -> None:
     assert not over(working, obj("ConfigMap"))
     assert not over(working, obj("ConfigMap"), receipt=1)
+
+
+@pytest.mark.parametrize("hours", [1, 48])
+def test_what_found_no_node_and_no_operator_works_only_while_it_is_young(hours: float) -> None:
+    pending = obj("Pod", "driver", hours=hours, phase="Pending") | {"spec": {}}
+    assert over(pending, obj("SparkApplication", hours=hours), obj("ConfigMap")) is (hours == 48)
 
 
 def test_what_has_ended_is_over_when_it_is_old() -> None:

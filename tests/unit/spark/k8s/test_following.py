@@ -1,7 +1,7 @@
 """What is seen of a driver and its executors, and what follows from it; documents as the API gives them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ def pod(
     }
 
 
-RUNNING = {"running": {"startedAt": "2026-11-20T00:00:00Z"}}
+RUNNING = {"running": {"startedAt": NOW.isoformat()}}
 
 
 def ended(code: int, line: str | None = None, reason: str = "Error") -> dict[str, Any]:
@@ -108,6 +108,11 @@ def state(phase: str = "running", **fields: Any) -> PodState:
     return PodState(phase, fields.pop("node", "node-1"), fields.pop("age", 10.0), **fields)  # type: ignore[arg-type]
 
 
+def after(seen: Seen, seconds: float) -> Seen:
+    """As it is when the driver has run that long."""
+    return seen._replace(driver=seen.driver._replace(running=seconds)) if seen.driver else seen
+
+
 PROFILE = cluster_profile(start_limit=60, executor_failures=1)
 
 
@@ -124,7 +129,7 @@ PROFILE = cluster_profile(start_limit=60, executor_failures=1)
     ],
 )
 def test_what_waiting_does_not_mend(seen: Seen, running_for: float, why: str) -> None:
-    found = trouble(seen, PROFILE, running_for)
+    found = trouble(after(seen, running_for), PROFILE, NOW.timestamp())
     assert found is not None and why in found.why
 
 
@@ -137,11 +142,12 @@ def test_what_waiting_does_not_mend(seen: Seen, running_for: float, why: str) ->
         (Seen(state(), (state("ended", exit_code=1),)), 600),
         (Seen(state(), (state("ended", exit_code=77), state())), 600),
         (Seen(state("ended", exit_code=1), ()), 600),
+        (Seen(state(), (state(), state("pending", never_starts=True, why="registry away"))), 600),
         (Seen(None, ()), 600),
     ],
 )
 def test_what_is_no_trouble(seen: Seen, running_for: float) -> None:
-    assert trouble(seen, PROFILE, running_for) is None
+    assert trouble(after(seen, running_for), PROFILE, NOW.timestamp()) is None
 
 
 class Cluster:
@@ -151,6 +157,9 @@ class Cluster:
         self._looks = [list(one) for one in looks]
         self.kinds = kinds
         self.deleted: list[tuple[str, str]] = []
+
+    def now(self) -> float:
+        return NOW.timestamp()
 
     def find(self, kind: str, *_where: Any, **_options: Any) -> list[Any]:
         if kind != "Pod":
@@ -171,7 +180,6 @@ class Cluster:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "POLL_SECONDS", 0)
-    monkeypatch.setattr(following.time, "time", NOW.timestamp)  # ages of pods count from when they were made up
     monkeypatch.setattr(following, "read_log", lambda *_a, **_k: iter(()))
 
 
@@ -202,11 +210,63 @@ def test_the_refusal_of_the_driver_is_shown() -> None:
     assert caught.value.who == "the data owner"
 
 
+LINE = "PPML-DENIED: no key is released: tcb_status [the data owner: update the node]"
+
+
 def test_the_refusal_of_executors_says_more_than_that_spark_gave_up() -> None:
-    line = "PPML-DENIED: no key is released: tcb_status [the data owner: update the node]"
-    executor = pod("e1", "executor", state=ended(77, line))
+    executor = pod("e1", "executor", state=ended(77, LINE))
     with pytest.raises(DeniedError, match=r"2 executors were refused; the last one: no key.*tcb_status"):
-        follow(Cluster([pod(state=ended(11)), executor, executor])).wait()
+        follow(Cluster([pod(state=ended(70)), executor, executor])).wait()
+
+
+def test_one_refusal_long_ago_does_not_explain_another_failure() -> None:
+    executor = pod("e1", "executor", state=ended(75, "PPML-TRANSIENT: away [the operator: wait]"))
+    with pytest.raises(WorkloadError, match="exit code 70"):
+        follow(Cluster([pod(state=ended(70)), executor])).wait()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"reason": "Evicted", "message": "disk pressure"},
+        {"reason": "NodeShutdown"},
+        {"conditions": [{"type": "DisruptionTarget", "status": "True", "message": "drained"}]},
+    ],
+)
+@pytest.mark.parametrize("code", [137, 143])
+def test_a_driver_that_others_ended_is_no_fault_of_its_author(how: dict[str, Any], code: int) -> None:
+    with pytest.raises(TransientError, match="ended from outside"):
+        follow(Cluster([pod(state=ended(code), phase="Failed", **how)])).wait()
+
+
+def test_a_driver_that_ran_out_of_memory_is() -> None:
+    with pytest.raises(WorkloadError, match="137"):
+        follow(Cluster([pod(state=ended(137, reason="OOMKilled"), phase="Failed")])).wait()
+
+
+def test_the_kubelets_time_limit_is_that_of_the_job() -> None:
+    with pytest.raises(WorkloadError, match="longer than its limit"):
+        follow(Cluster([pod(state=ended(137), phase="Failed", reason="DeadlineExceeded")])).wait()
+
+
+def test_a_log_that_cannot_be_read_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_a: Any, **_k: Any) -> Iterator[Any]:
+        raise TransientError("the node is silent", next_step="wait")
+
+    monkeypatch.setattr(following, "read_log", away)
+    said: list[str] = []
+    looks = ([pod(state=RUNNING)], [pod(state=RUNNING)], [pod(state=ended(0))])
+    job = PodJob(Cluster(*looks), PROFILE, KEY, GENERATION, on_line=said.append)  # type: ignore[arg-type]
+    assert job.wait().exit_code == 0
+    assert said == ["the driver's log can't be read now: the node is silent"]
+
+
+def test_time_counts_from_the_containers_start_and_not_from_the_first_look() -> None:
+    begun = {"running": {"startedAt": (NOW - timedelta(hours=30)).isoformat()}}
+    cluster = Cluster([pod(state=begun), pod("e", "executor", state=RUNNING)])
+    assert follow(cluster).needs_attention() is True
+    with pytest.raises(WorkloadError, match="longer than its limit"):
+        follow(cluster).wait()
 
 
 def test_a_driver_that_does_not_start_is_ended_with_the_reason_and_the_events() -> None:
@@ -248,7 +308,7 @@ def operator(**state: str) -> dict[str, Any]:
 def test_what_the_operator_could_not_submit() -> None:
     said = 'WARNING: x\nException in thread "main" java.lang.X: no such image\n at y'
     cluster = Cluster([], SparkApplication=[operator(state="SUBMISSION_FAILED", errorMessage=said)])
-    with pytest.raises(TransientError, match=r"could not submit it: Exception in thread.*no such image"):
+    with pytest.raises(TransientError, match=r"says SUBMISSION_FAILED: Exception in thread.*no such image"):
         follow(cluster, cluster_profile(mode="operator")).wait()
     assert ("SparkApplication", GENERATION) in cluster.deleted
 
