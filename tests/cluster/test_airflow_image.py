@@ -5,6 +5,8 @@ import pytest
 from ppml_ops.attestation.measure import runner_digest
 from tests.support.cluster import restricted_pod
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def inside(cluster, namespace, airflow_image):

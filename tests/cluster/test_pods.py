@@ -19,6 +19,8 @@ from ppml_ops.workloads import simple_query
 from tests.cluster.pod_site import PodSite, new_generation, running_pod_site
 from tests.support.cluster import Cluster
 
+pytestmark = pytest.mark.long  # whole runs show the same together: life_cycle/test_modes.py
+
 ROWS = 400
 SIMPLE_QUERY = Path(simple_query.__file__)
 QUERY = [

@@ -38,7 +38,7 @@ def keys_of(world: World, day: str) -> list[str]:
     return [path.name for path in (world.home / "runs").glob(f"simple-query-{day.replace('-', '')}-*")]
 
 
-@pytest.mark.parametrize("deferrable", ["True", "False"])
+@pytest.mark.parametrize("deferrable", ["True", pytest.param("False", marks=pytest.mark.long)])
 def test_a_triggered_run(world: World, deferrable: str) -> None:
     day = "2024-03-01" if deferrable == "True" else "2024-03-02"
     summary = ppml_ops(
@@ -58,6 +58,7 @@ def test_a_triggered_run(world: World, deferrable: str) -> None:
     assert there == own
 
 
+@pytest.mark.long
 def test_a_backfill_of_two_nights_at_a_time(world: World) -> None:
     summary = ppml_ops(
         world, "backfill", "simple_query", "--from", "2024-04-01", "--to", "2024-04-02", "--parallel", "2",
