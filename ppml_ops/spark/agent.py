@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ppml_ops.canonical import canonical_json
+from ppml_ops.canonical import canonical_json, sha256_hex
 from ppml_ops.errors import ConfigError, DeniedError, PpmlError, TransientError
 from ppml_ops.spark.placement import AgentConfig
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES = 256 * 1024
 MAX_TICKET_BYTES = 4 << 20
+#: Beside agent.json: which keys the entry point got, see `check_same_keys`.
+BUNDLE_DIGEST = "bundle.sha256"
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -90,6 +92,28 @@ def release(config: AgentConfig, job_digest: str | None = None) -> "KeyBundle":
     provider = provider_for(config.device.model_dump(mode="json"))
     client = BrokerClient(config.broker_url, Path(config.broker_ca))
     return client.release(ticket, provider, config.generation, config.tee)
+
+
+def bundle_digest(bundle: dict[str, Any]) -> str:
+    """SHA-256 of a released bundle; of two releases of one ticket it is the same."""
+    return sha256_hex(canonical_json({name: value for name, value in bundle.items() if name != "release"}))
+
+
+def check_same_keys(bundle: dict[str, Any], path: Path) -> None:
+    """Compare with what the entry point of this TEE got and left at `path`, when there is one.
+
+    The orchestrator chooses broker and ticket. One that answered the entry point itself, with keys of its own,
+    and passed the JVM on to the true broker, would read log and RPC traffic of a job with true data.
+
+    Raises:
+        DeniedError: other keys or settings.
+        ConfigError: the file can't be read.
+    """
+    if path.exists() and _read(path, 64) != bundle_digest(bundle).encode():
+        raise DeniedError(
+            "two brokers answered: the keys of this process differ from those that its entry point got",
+            next_step="find out who answers at the broker's address, or who changed a policy just then",
+        )
 
 
 def key_ring(bundle: dict[str, Any], config: AgentConfig) -> dict[str, Any]:
@@ -175,8 +199,9 @@ def main(arguments: list[str]) -> int:
         if len(arguments) != 1:
             raise ConfigError("the agent takes one argument", next_step="give the path of agent.json")
         config = read_config(Path(arguments[0]))
-        document = key_ring(release(config).model_dump(mode="json"), config)
-        sys.stdout.buffer.write(canonical_json(document))
+        bundle = release(config).model_dump(mode="json")
+        check_same_keys(bundle, Path(arguments[0]).with_name(BUNDLE_DIGEST))
+        sys.stdout.buffer.write(canonical_json(key_ring(bundle, config)))
         sys.stdout.buffer.flush()
     except Exception as error:  # noqa: BLE001  # the boundary: class and next step only, never a traceback
         line, code = one_line(error)

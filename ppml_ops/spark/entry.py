@@ -19,9 +19,8 @@ from pydantic import ValidationError
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import write_private
-from ppml_ops.spark.agent import release
 from ppml_ops.spark.driving import drive, prepare
-from ppml_ops.spark.inside import Voice, Work, enter_td, harden, load, outputs
+from ppml_ops.spark.inside import Voice, Work, enter_td, harden, keys_of, load, outputs
 from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.render import Submission, Tools, render_local
 from ppml_ops.spark.tools import installed_tools, make_socket_folder, socket_folder
@@ -36,7 +35,7 @@ def run(work: Work, say: Voice) -> int:
         PpmlError: before Spark started, or for files that no manifest lists.
     """
     tools = installed_tools()
-    bundle = release(work.config, work.job.job_digest)
+    bundle = keys_of(work)
     written = outputs(work, bundle)
     submission = _submission(work, tools, next(iter(written.values())).key)
     prepare(work, submission)

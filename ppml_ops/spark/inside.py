@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ppml_ops.canonical import b64d
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import write_private
-from ppml_ops.spark.agent import one_line, read_config
+from ppml_ops.spark.agent import BUNDLE_DIGEST, bundle_digest, one_line, read_config, release
 from ppml_ops.spark.job import MAX_JOB_BYTES, SparkJob, parse_job
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, printable
 from ppml_ops.spark.placement import AgentConfig, Binding, PlatformDevice, SocketDevice
@@ -118,6 +118,18 @@ def enter_td(work: Work, name: str | None = None) -> Work:
     config = work.config.model_copy(update={"device": SocketDevice(path=made.socket)})
     write_private(work.folder / "agent.json", config.encode())
     return replace(work, config=config)
+
+
+def keys_of(work: Work) -> "KeyBundle":
+    """The keys of this job; agents that its JVMs start beside it then accept no others.
+
+    Raises:
+        DeniedError, IntegrityError, ConfigError, TransientError: see `ppml_ops.spark.agent.release`.
+    """
+    bundle = release(work.config, work.job.job_digest)
+    digest = bundle_digest(bundle.model_dump(mode="json"))
+    write_private(work.folder / BUNDLE_DIGEST, digest.encode("ascii"))
+    return bundle
 
 
 def outputs(work: Work, bundle: "KeyBundle") -> dict[str, "Output"]:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ppml_ops.files import write_private
-from ppml_ops.spark.agent import release
 from ppml_ops.spark.driving import drive, prepare
-from ppml_ops.spark.inside import Voice, enter_td, outputs
+from ppml_ops.spark.inside import Voice, enter_td, keys_of, outputs
 from ppml_ops.spark.k8s.arrival import Arrived, td_name
 from ppml_ops.spark.k8s.render import (
     RPC_SECRET,
@@ -34,7 +33,7 @@ def run_driver(arrived: Arrived, tools: Tools, environment: Mapping[str, str], s
     """
     api_server = in_cluster(environment)
     work = enter_td(arrived.work, td_name(arrived))
-    bundle = release(work.config, work.job.job_digest)
+    bundle = keys_of(work)
     say(f"keys released to driver {arrived.pod_name}")
     written = outputs(work, bundle)
     write_secret(Path(RPC_SECRET), rpc_secret(next(iter(written.values())).key, arrived.plan.generation))

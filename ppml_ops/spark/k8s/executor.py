@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ppml_ops.files import private_dir
-from ppml_ops.spark.agent import release
 from ppml_ops.spark.conditions import error_conditions
 from ppml_ops.spark.driving import WORK_FOLDERS
-from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, enter_td, outputs
+from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, enter_td, keys_of, outputs
 from ppml_ops.spark.k8s.arrival import Arrived, td_name
 from ppml_ops.spark.k8s.jvm import executor_argv, executor_id
 from ppml_ops.spark.k8s.plan import LOCAL_FOLDER
@@ -36,7 +35,7 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
         environment, tools, folder / "work" / "tmp"
     )  # refused before anyone is asked for a key
     work = enter_td(arrived.work, td_name(arrived))
-    bundle = release(work.config, work.job.job_digest)
+    bundle = keys_of(work)
     written = outputs(work, bundle)
     first = next(iter(written.values()))
     write_secret(Path(RPC_SECRET), rpc_secret(first.key, arrived.plan.generation))

@@ -182,3 +182,18 @@ def test_bad_configuration_and_usage_are_78(tmp_path: Path, capfd: pytest.Captur
     assert agent.main([str(tmp_path / "missing.json")]) == 78
     assert agent.main([]) == 78
     assert "begin a new generation" in capfd.readouterr().err
+
+
+def test_keys_that_the_entry_point_did_not_get_are_denied(
+    config: AgentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agent, "release", lambda _config: _Released())
+    seen = tmp_path / agent.BUNDLE_DIGEST
+    seen.write_text(agent.bundle_digest(bundle(release="5" * 64)))
+    assert agent.main([str(tmp_path / "agent.json")]) == 0
+    assert json.loads(capfd.readouterr().out)["ppml"] == "keyring/1"
+    seen.write_text(agent.bundle_digest(bundle(clear_logs=True)))
+    assert agent.main([str(tmp_path / "agent.json")]) == 77
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "two brokers answered" in err

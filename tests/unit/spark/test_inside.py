@@ -6,8 +6,8 @@ import pytest
 
 from ppml_ops.errors import ConfigError, DeniedError, TransientError
 from ppml_ops.spark import inside
-from ppml_ops.spark.agent import read_config
-from ppml_ops.spark.inside import Voice, Work, enter_td, outputs
+from ppml_ops.spark.agent import BUNDLE_DIGEST, bundle_digest, read_config
+from ppml_ops.spark.inside import Voice, Work, enter_td, keys_of, outputs
 from ppml_ops.spark.placement import AgentConfig, Device, NoDevice, PlatformDevice, SocketDevice
 from ppml_ops.spark.platform_client import TrustDomainVm
 from ppml_ops.spark.profiles import load_profile
@@ -84,3 +84,16 @@ def test_the_first_written_data_set_needs_a_key(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="releases no key for writing 'result'"):
         outputs(work(tmp_path, NoDevice()), Bundle())  # type: ignore[arg-type]
+
+
+def test_which_keys_came_is_left_for_the_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bundle:
+        def model_dump(self, mode: str) -> dict[str, Any]:
+            return {"release": "1", "ticket": "t"}
+
+    released = Bundle()
+    monkeypatch.setattr(inside, "release", lambda _config, _digest: released)
+    assert keys_of(work(tmp_path, NoDevice())) is released
+    left = tmp_path / BUNDLE_DIGEST
+    assert left.read_text() == bundle_digest({"release": "2", "ticket": "t"})
+    assert left.stat().st_mode & 0o777 == 0o600
