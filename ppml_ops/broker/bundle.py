@@ -52,6 +52,11 @@ class KeyBundle(_Model):
     clear_logs: bool = False
     """Every data set's policy allows that logs of the job stay in clear."""
 
+    @property
+    def data_keys(self) -> dict[str, bytes]:
+        """The data key of each data set."""
+        return {item.dataset: item.key_bytes for item in self.datasets}
+
     def sign(self, key: OKPKey) -> bytes:
         """The bundle as compact JWS of the broker."""
         return sign_compact(canonical_json(self.model_dump(mode="json")), key, BUNDLE_TYPE).encode("ascii")

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,16 +38,16 @@ def run(work: Work, say: Voice) -> int:
     tools = installed_tools()
     bundle = keys_of(work)
     written = outputs(work, bundle)
-    submission = _submission(work, tools, next(iter(written.values())).key)
+    submission = _submission(work, tools, bundle.data_keys)
     prepare(work, submission)
     return drive(work, written, submission, Path(tools.spark_home), say, clear=bundle.clear_logs)
 
 
-def _submission(work: Work, tools: Tools, key: bytes) -> Submission:
+def _submission(work: Work, tools: Tools, keys: Mapping[str, bytes]) -> Submission:
     if work.profile.kubernetes is not None:
         from ppml_ops.spark.k8s.client import client_submission
 
-        return client_submission(work, tools, key, dict(os.environ))
+        return client_submission(work, tools, keys, dict(os.environ))
     placement = work.config.placement(str(work.folder))
     sockets = make_socket_folder(socket_folder(work.folder))
     return render_local(work.job, work.profile, placement, tools, sockets=str(sockets))

@@ -110,8 +110,8 @@ def check_result(site: PodSite, plan: PodPlan, rows: int) -> None:
 
 def check_no_secret(site: PodSite, plan: PodPlan) -> None:
     """Neither data keys nor the secret between the pods stand in anything that the cluster knows."""
-    key = site.keys["result"]
-    words = [base64.b64encode(key).decode(), rpc_secret(key, plan.generation).decode()]
+    keys = {name: site.keys[name] for name in ("people", "result")}
+    words = [base64.b64encode(keys["result"]).decode(), rpc_secret(keys, plan.generation).decode()]
     api = site.api.api_client
     for found in (
         site.api.list_namespaced_pod(site.namespace),

@@ -24,13 +24,15 @@ from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
 _PASSED_ON = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 
 
-def client_submission(work: Work, tools: Tools, key: bytes, environment: Mapping[str, str]) -> Submission:
+def client_submission(
+    work: Work, tools: Tools, keys: Mapping[str, bytes], environment: Mapping[str, str]
+) -> Submission:
     """What starts the driver here; writes the secret and the executors' template beside it.
 
     Args:
         work: its folder has pods.json.
         tools: of this host.
-        key: data key of the first written data set.
+        keys: data keys of all data sets.
         environment: says where the cluster is: KUBECONFIG, or what every pod has.
 
     Raises:
@@ -45,7 +47,7 @@ def client_submission(work: Work, tools: Tools, key: bytes, environment: Mapping
     for name in ("", "conf"):
         private_dir(work.folder / "work" / name)
     make_socket_folder(shared_socket_folder(plan.generation))
-    write_secret(work.folder / "work" / "rpc", rpc_secret(key, plan.generation))
+    write_secret(work.folder / "work" / "rpc", rpc_secret(keys, plan.generation))
     write_private(work.folder / "work" / TEMPLATE, template_document(plan, work.profile))
     cluster = Cluster(api_server(environment), plan.driver_address)
     placement = work.config.placement(str(work.folder))

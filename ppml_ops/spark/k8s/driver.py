@@ -36,7 +36,7 @@ def run_driver(arrived: Arrived, tools: Tools, environment: Mapping[str, str], s
     bundle = keys_of(work)
     say(f"keys released to driver {arrived.pod_name}")
     written = outputs(work, bundle)
-    write_secret(Path(RPC_SECRET), rpc_secret(next(iter(written.values())).key, arrived.plan.generation))
+    write_secret(Path(RPC_SECRET), rpc_secret(bundle.data_keys, arrived.plan.generation))
     make_socket_folder(shared_socket_folder(arrived.plan.generation))
     given = environment.get("SPARK_APPLICATION_ID", "")
     cluster = Cluster(

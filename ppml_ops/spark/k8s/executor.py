@@ -38,7 +38,7 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     bundle = keys_of(work)
     written = outputs(work, bundle)
     first = next(iter(written.values()))
-    write_secret(Path(RPC_SECRET), rpc_secret(first.key, arrived.plan.generation))
+    write_secret(Path(RPC_SECRET), rpc_secret(bundle.data_keys, arrived.plan.generation))
     make_socket_folder(shared_socket_folder(arrived.plan.generation))
     for name in WORK_FOLDERS:
         private_dir(work.folder / "work" / name)

@@ -1,26 +1,29 @@
-"""The secret between driver and executors: each derives it from a key that only attested processes get."""
+"""The secret between driver and executors: each derives it from keys that only attested processes get."""
 
 import base64
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-_INFO = b"ppml-ops/rpc/1\0"
+_INFO = b"ppml-ops/rpc/2\0"
 
 
-def rpc_secret(key: bytes, generation: str) -> bytes:
+def rpc_secret(keys: Mapping[str, bytes], generation: str) -> bytes:
     """Base64 text, the same in all processes of one try.
 
     Args:
-        key: data key of the job's first written data set.
+        keys: data keys of all data sets of the job by name: who knows one of them only, such as the owner of
+            another data set, can't derive it.
         generation: one try; another one has another secret.
     """
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO + generation.encode("ascii")).derive(
-        key
+    material = b"".join(
+        len(name.encode()).to_bytes(2) + name.encode() + key for name, key in sorted(keys.items())
     )
-    return base64.b64encode(derived)
+    derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO + generation.encode("ascii"))
+    return base64.b64encode(derivation.derive(material))
 
 
 def write_secret(path: Path, secret: bytes) -> None:

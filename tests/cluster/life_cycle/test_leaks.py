@@ -32,13 +32,13 @@ def canaries(life: LifeCycle, generation: str, word: str) -> list[Canary]:
     """All that may not be seen."""
     found = installation_canaries(life.run.home)
     found.append(Canary("a cell", word.encode(), (life.run.home / "data",)))
+    keys = {}
     for binding in read_ticket(life.run, current_ticket(life.run)).datasets:
         wrap = binding.wraps[0]
         key = key_service_for(wrap.ref, home=life.run.home).unwrap(wrap, binding.dataset)
         found.append(Canary(f"data key of {binding.dataset}", key))
-        if binding.mode == "write":
-            found.append(Canary("RPC secret", rpc_secret(key, generation)))
-    return found
+        keys[binding.dataset] = key
+    return [*found, Canary("RPC secret", rpc_secret(keys, generation))]
 
 
 def documents(world: World) -> Iterator[tuple[str, bytes]]:

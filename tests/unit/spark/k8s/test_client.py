@@ -14,7 +14,7 @@ from ppml_ops.spark.render import Tools
 from tests.unit.spark.builders import placement
 from tests.unit.spark.k8s.pod_builders import GENERATION, plan, pod_job, profile
 
-KEY = bytes(range(32))
+KEYS = {"people": bytes(32), "result": bytes(range(32))}
 TOOLS = Tools(python="/venv/bin/python", spark_home="/spark", java_home="/java", jar="/jars/ppml.jar")
 KUBECONFIG = {
     "current-context": "mine",
@@ -49,11 +49,11 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
 
 
 def test_secret_and_template_lie_in_the_work_folder(work: Work, kubeconfig: str) -> None:
-    made = client_submission(work, TOOLS, KEY, {"KUBECONFIG": kubeconfig, "AWS_SECRET_ACCESS_KEY": "hunter2"})
+    made = client_submission(work, TOOLS, KEYS, {"KUBECONFIG": kubeconfig, "AWS_SECRET_ACCESS_KEY": "hunter2"})
     secret = Path(made.properties["spark.authenticate.secret.driver.file"])
     assert secret.is_relative_to(work.folder / "work")
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    assert secret.read_bytes() == rpc_secret(KEY, GENERATION)
+    assert secret.read_bytes() == rpc_secret(KEYS, GENERATION)
     assert Path(made.properties["spark.kubernetes.executor.podTemplateFile"]).is_file()
     assert made.properties["spark.master"] == "k8s://https://10.89.0.1:6443"
     assert made.environment["KUBECONFIG"] == kubeconfig
@@ -64,7 +64,7 @@ def test_secret_and_template_lie_in_the_work_folder(work: Work, kubeconfig: str)
 def test_a_driver_without_an_address_is_refused(work: Work, kubeconfig: str) -> None:
     (work.folder / "pods.json").write_bytes(plan().encode())
     with pytest.raises(ConfigError, match="no address under which executors reach"):
-        client_submission(work, TOOLS, KEY, {"KUBECONFIG": kubeconfig})
+        client_submission(work, TOOLS, KEYS, {"KUBECONFIG": kubeconfig})
 
 
 def test_in_a_pod_the_api_server_is_that_of_its_cluster() -> None:

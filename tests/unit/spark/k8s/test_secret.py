@@ -8,13 +8,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 
-KEY = bytes(range(32))
+A, B = bytes(range(32)), bytes(32)
 
 
-def test_secret_is_derived_from_key_and_generation() -> None:
-    wanted = HKDF(SHA256(), 32, None, b"ppml-ops/rpc/1\0r-g1").derive(KEY)
-    assert base64.b64decode(rpc_secret(KEY, "r-g1")) == wanted
-    assert len({rpc_secret(KEY, "r-g1"), rpc_secret(KEY, "r-g2"), rpc_secret(bytes(32), "r-g1")}) == 3
+def test_secret_is_derived_from_all_keys_and_generation() -> None:
+    wanted = HKDF(SHA256(), 32, None, b"ppml-ops/rpc/2\0r-g1").derive(b"\0\x02in" + A + b"\0\x03out" + B)
+    secret = rpc_secret({"out": B, "in": A}, "r-g1")
+    assert base64.b64decode(secret) == wanted
+    made = [({"in": A, "out": B}, "r-g2"), ({"in": B, "out": B}, "r-g1"), ({"in": A, "out": A}, "r-g1")]
+    assert len({secret, *(rpc_secret(keys, generation) for keys, generation in made)}) == 4
 
 
 def test_file_is_private_and_new(tmp_path: Path) -> None:
