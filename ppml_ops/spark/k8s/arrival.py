@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.files import private_dir, write_private
+from ppml_ops.files import write_private
 from ppml_ops.spark.agent import MAX_TICKET_BYTES, read_config
 from ppml_ops.spark.inside import Work, load
 from ppml_ops.spark.job import MAX_JOB_BYTES, SparkJob
@@ -65,11 +65,12 @@ def arrive(
         folder: in memory, for this process and what it starts.
 
     Raises:
-        ConfigError: something is missing, too large or not valid, or does not belong together.
+        ConfigError: something is missing, too large or not valid, or does not belong together; or something
+            was here before.
     """
     node, pod_name, address = (_given(environment, name) for name in ("NODE_NAME", "POD_NAME", "POD_IP"))
-    private_dir(folder)
-    private_dir(folder / "work")
+    _make(folder)
+    _make(folder / "work")
     for name, limit in _LIMITS.items():
         write_private(folder / name, _read(source / name, limit))
     plan = read_plan(folder / PODS)
@@ -133,6 +134,14 @@ def _bundle(folder: Path, job: SparkJob) -> Path:
             if hashlib.file_digest(file, "sha256").hexdigest() == job.code.digest:
                 return files[0]
     return folder
+
+
+def _make(folder: Path) -> None:
+    """A new folder: what lies in one that is there already would be of others."""
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise _bad(f"{folder} can't be made anew in it: {error.strerror}") from None
 
 
 def _given(environment: Mapping[str, str], name: str) -> str:

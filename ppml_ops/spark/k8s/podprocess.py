@@ -5,14 +5,19 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, harden
 from ppml_ops.spark.k8s.arrival import FOLDER, arrive
+from ppml_ops.spark.k8s.mounts import check_in_memory
+from ppml_ops.spark.k8s.plan import SECRET_FOLDER, WORK_FOLDER
 from ppml_ops.spark.k8s.termination import leave_message, termination_message
 
 JAVA_HOME = "/opt/java"
+MOUNTS = Path("/proc/self/mountinfo")
+IN_MEMORY = (WORK_FOLDER, SECRET_FOLDER, "/tmp")  # noqa: S108  # inside the pod, its own
 
 
 class _AskedToLeaveError(BaseException):
@@ -33,6 +38,7 @@ def run(role: str, environment: Mapping[str, str], say: Voice) -> int:
     from ppml_ops.spark.k8s.executor import run_executor
     from ppml_ops.spark.tools import installed_tools
 
+    check_in_memory(MOUNTS.read_text(errors="surrogateescape"), IN_MEMORY)
     tools = installed_tools()
     arrived = arrive(environment)
     if role == "driver":

@@ -94,6 +94,12 @@ def test_a_pod_that_does_not_know_itself_is_refused(
         arrive(pod_environment(**environment), tmp_path / "given", tmp_path / "g")
 
 
+def test_a_folder_that_is_there_already_is_refused(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "g").mkdir()
+    with pytest.raises(ConfigError, match="can't be made anew in it: File exists"):
+        arrived(tmp_path, script)
+
+
 def test_bindings_with_other_names_stay(tmp_path: Path, script: Path) -> None:
     hand_over(tmp_path / "given", script, of(script))
     document = json.loads((tmp_path / "given" / AGENT).read_bytes())

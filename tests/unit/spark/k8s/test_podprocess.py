@@ -65,6 +65,16 @@ def test_the_pods_environment_is_no_environment_of_ours(
     assert seen["ours"]["JAVA_HOME"] == "/opt/java"
 
 
+def test_a_pod_with_a_disk_for_its_secrets_asks_for_no_key(
+    last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text("1 0 0:1 / /ppml/work rw - ext4 /dev/sda rw\n")
+    monkeypatch.setattr(podprocess, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(podprocess, "arrive", lambda _environment: pytest.fail("it went on"))
+    assert podprocess.main("executor") == 77
+    assert "/ppml/work is not in memory" in json.loads(last_words.read_bytes())["line"]
+
+
 @pytest.mark.parametrize("role", ["", "other"])
 def test_other_roles_are_configuration_errors(last_words: Path, role: str) -> None:
     assert podprocess.main(role) == 78
