@@ -80,6 +80,7 @@ def build_job(
             conf=dict(conf),
             resources=run.profile.resources,
             profile=run.profile.name,
+            topology=run.profile.topology,
         )
     except ValidationError as error:
         raise not_a_job(error, who="the author of the DAG") from None

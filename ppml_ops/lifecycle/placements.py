@@ -6,7 +6,6 @@ from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.broker_access import broker_endpoint
 from ppml_ops.lifecycle.generations import Generation
 from ppml_ops.lifecycle.inputs import hadoop_uri, input_store
-from ppml_ops.lifecycle.nodes import WORKER_NODE
 from ppml_ops.lifecycle.tickets import read_ticket, ticket_path
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.launcher import pod_binding
@@ -16,7 +15,7 @@ from ppml_ops.spark.placement import Base, Binding, Placement
 def host_placement(generation: Generation, job: SparkJob, nodes: tuple[str, ...]) -> Placement:
     """For a process tree on this host that sees the folders of `nodes`.
 
-    With the one node WORKER_NODE its tasks run elsewhere, and it publishes parts that it can't see.
+    When the job's data is spread, its tasks run elsewhere, and it publishes parts that it can't see.
     """
     run = generation.run
     in_place = run.records.facts("issue_ticket")["in_place"]
@@ -30,8 +29,7 @@ def host_placement(generation: Generation, job: SparkJob, nodes: tuple[str, ...]
 
     def binding(dataset: str, mode: str) -> Binding:
         bases = [Base(node=node, uri=hadoop_uri(folder(dataset, mode, node))) for node in nodes]
-        spread = mode == "write" and nodes == (WORKER_NODE,)
-        return Binding(dataset=dataset, bases=tuple(bases), spread=spread)
+        return Binding(dataset=dataset, bases=tuple(bases), spread=mode == "write" and job.spread)
 
     return _placement(generation, job, tuple(binding(item.dataset, item.mode) for item in job.datasets))
 
@@ -57,7 +55,8 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
                 )
             return Binding(dataset=dataset, bases=(Base(node="storage", uri=hadoop_uri(folder)),))
         where = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
-        return pod_binding(dataset, where, shared=shared, written=mode == "write")
+        bound = pod_binding(dataset, where, shared=shared, written=mode == "write")
+        return bound.model_copy(update={"spread": mode == "write" and job.spread})
 
     return _placement(generation, job, tuple(binding(item.dataset, item.mode) for item in job.datasets))
 

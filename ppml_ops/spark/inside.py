@@ -15,7 +15,7 @@ from ppml_ops.files import write_private
 from ppml_ops.spark.agent import BUNDLE_DIGEST, bundle_digest, one_line, read_config, release
 from ppml_ops.spark.job import MAX_JOB_BYTES, SparkJob, parse_job
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, printable
-from ppml_ops.spark.placement import AgentConfig, Binding, PlatformDevice, SocketDevice
+from ppml_ops.spark.placement import AgentConfig, Binding, PlatformDevice, SocketDevice, check_spread
 from ppml_ops.spark.platform_client import PlatformClient
 from ppml_ops.spark.process import adopt_orphans
 from ppml_ops.spark.profiles import Profile
@@ -81,6 +81,7 @@ def load(agent_json: Path) -> Work:
 
     Raises:
         ConfigError: a file is missing or not valid.
+        DeniedError: folders are bound otherwise than the job says.
     """
     config = read_config(agent_json)
     try:
@@ -92,6 +93,7 @@ def load(agent_json: Path) -> Work:
             f"job.json or profile.json can't be read ({type(error).__name__})",
             next_step="begin a new generation of the job",
         ) from None
+    check_spread(job, config.bindings)
     return Work(config, job, profile, agent_json.parent)
 
 

@@ -16,6 +16,7 @@ from ppml_ops.keys.model import DATASET_PATTERN
 from ppml_ops.spark.conf import check_conf
 
 MAX_JOB_BYTES = 256 * 1024
+NODE_FOLDERS = "node-folders"
 
 Mode = Literal["read", "write"]
 _JAVA_CLASS = r"^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*$"
@@ -88,7 +89,11 @@ class SparkJob(_Model):
     conf: dict[str, str] = Field(default_factory=dict, description="Spark settings from the allow-list.")
     resources: Resources = Field(default_factory=Resources, description="Memory and cores.")
     profile: str = Field("local", pattern="^[a-z0-9][a-z0-9-]{0,39}$", description="Platform profile.")
-    topology: str = Field("two-nodes", pattern="^[a-z0-9][a-z0-9-]{0,39}$", description="Where data lies.")
+    topology: str = Field(
+        "two-nodes",
+        pattern="^[a-z0-9][a-z0-9-]{0,39}$",
+        description="Where data lies; with `node-folders` no process sees what those on other nodes wrote.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -106,6 +111,11 @@ class SparkJob(_Model):
     def written(self) -> tuple[str, ...]:
         """Ids of the data sets that the job writes; the first one holds its sealed log."""
         return tuple(item.dataset for item in self.datasets if item.mode == "write")
+
+    @property
+    def spread(self) -> bool:
+        """Whether each process has the folder of its own node only."""
+        return self.topology == NODE_FOLDERS
 
     def canonical(self) -> bytes:
         """The document as RFC 8785 JSON: the content of `job.json`."""

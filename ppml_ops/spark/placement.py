@@ -1,10 +1,12 @@
 """Where one try of a job runs and finds its bytes. Outside the job digest: another try has another one."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ppml_ops.canonical import canonical_json
+from ppml_ops.errors import DeniedError
 from ppml_ops.keys.model import DATASET_PATTERN
 from ppml_ops.spark.job import SparkJob
 
@@ -120,6 +122,25 @@ class AgentConfig(_Model):
             broker_ca=self.broker_ca,
             bindings=self.bindings,
         )
+
+
+def check_spread(job: SparkJob, bindings: Iterable[Binding]) -> None:
+    """Refuse folders of written data sets that the measured job does not have like that.
+
+    A process that took its node's parts for all of them would publish or read some rows as if they were all.
+
+    Raises:
+        DeniedError: a binding is spread and the job is not, or the other way round.
+    """
+    written = set(job.written)
+    for binding in bindings:
+        if binding.dataset in written and binding.spread != job.spread:
+            raise DeniedError(
+                f"{binding.dataset} is bound as {'spread' if binding.spread else 'one folder'}, but the "
+                f"topology of the signed job is {job.topology}",
+                who="the operator",
+                next_step="find out who writes to the folders of runs, then begin a new generation",
+            )
 
 
 def missing_bindings(job: SparkJob, placement: Placement) -> list[str]:

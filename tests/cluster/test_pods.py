@@ -80,7 +80,13 @@ def start_on(
     site.place(generation.rpartition("-g")[0], "people", people, "t")
     profile = site.profile(**(platform or {}))
     job = site.job(
-        code, arguments, reads=["people"], write="result", profile="pods", resources=profile.resources
+        code,
+        arguments,
+        reads=["people"],
+        write="result",
+        profile="pods",
+        topology="node-folders",
+        resources=profile.resources,
     )
     return site.start(job, code, profile, generation, **options), profile
 
@@ -148,7 +154,12 @@ def test_a_job_that_is_not_the_tickets_gets_no_key(
     site: PodSite, started: Callable[..., tuple[PodPlan, Profile]]
 ) -> None:
     other = site.job(
-        SIMPLE_QUERY, [*QUERY, "--job", "Engineer"], reads=["people"], write="result", profile="pods"
+        SIMPLE_QUERY,
+        [*QUERY, "--job", "Engineer"],
+        reads=["people"],
+        write="result",
+        profile="pods",
+        topology="node-folders",
     )
     plan, _ = started(SIMPLE_QUERY, QUERY, changes={JOB: other.canonical()})
     ended = site.ended(plan)
@@ -249,7 +260,13 @@ def test_a_driver_on_the_worker_has_its_executors_in_pods(
     site.place(generation.rpartition("-g")[0], "people", people, "t")
     profile = site.profile(mode="client")
     job = site.job(
-        SIMPLE_QUERY, QUERY, reads=["people"], write="result", profile="pods", resources=profile.resources
+        SIMPLE_QUERY,
+        QUERY,
+        reads=["people"],
+        write="result",
+        profile="pods",
+        topology="node-folders",
+        resources=profile.resources,
     )
     plan, running = site.start_here(job, SIMPLE_QUERY, profile, generation)
     assert running.wait().exit_code == 0

@@ -67,6 +67,7 @@ def arrive(
     Raises:
         ConfigError: something is missing, too large or not valid, or does not belong together; or something
             was here before.
+        DeniedError: folders are bound otherwise than the job says.
     """
     node, pod_name, address = (_given(environment, name) for name in ("NODE_NAME", "POD_NAME", "POD_IP"))
     _make(folder)

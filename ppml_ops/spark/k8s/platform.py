@@ -65,3 +65,8 @@ class KubernetesPlatform(BaseModel):
     executor_failures: int = Field(
         4, ge=0, le=100, description="Executors that may fail or be refused before the job is ended."
     )
+
+    @property
+    def spread(self) -> bool:
+        """Whether no process sees all that a job wrote; in client mode the driver never does."""
+        return self.topology == "node-folders" or self.mode == "client"

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.spark.job import Resources
+from ppml_ops.spark.job import NODE_FOLDERS, Resources
 from ppml_ops.spark.k8s.platform import KubernetesPlatform
 
 MAX_PROFILE_BYTES = 64 * 1024
@@ -96,6 +96,13 @@ class Profile(BaseModel):
         wanted = self.kubernetes.resources
         executors = 4 * wanted.max_executors if wanted.max_executors else wanted.executors
         return 4 * 2 * (1 + executors + self.kubernetes.executor_failures)
+
+    @property
+    def topology(self) -> str:
+        """Where the data of its jobs lies. Measured, so that no process can be told that it sees all parts."""
+        if self.kubernetes is None:
+            return "two-nodes"
+        return NODE_FOLDERS if self.kubernetes.spread else "shared"
 
     @property
     def resources(self) -> Resources:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.errors import ConfigError
+from ppml_ops.spark.k8s.platform import KubernetesPlatform
 from ppml_ops.spark.profiles import Profile, load_profile, profile_names
 
 
@@ -62,3 +63,13 @@ def test_yaml_can_not_build_objects(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("!!python/object/apply:os.system ['true']")
     with pytest.raises(ConfigError, match="not YAML"):
         load_profile("p", tmp_path)
+
+
+def test_what_processes_see_of_each_other_is_said_by_the_job() -> None:
+    def topology(**kubernetes: str) -> str:
+        return load_profile("k8s").model_copy(update={"kubernetes": KubernetesPlatform(**kubernetes)}).topology
+
+    image = {"image": "ppml-ops-spark:1"}
+    assert load_profile("local").topology == "two-nodes"
+    assert topology(**image) == topology(**image, topology="shared", mode="client") == "node-folders"
+    assert topology(**image, topology="shared") == "shared"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.attestation.measure import code_digest
-from ppml_ops.errors import ConfigError
+from ppml_ops.errors import ConfigError, DeniedError
 from ppml_ops.spark.agent import read_config
 from ppml_ops.spark.job import CodeBundle, SparkJob
 from ppml_ops.spark.k8s.arrival import Arrived, arrive, td_name
@@ -15,7 +15,7 @@ from tests.unit.spark.k8s.pod_builders import GENERATION, hand_over, plan, pod_e
 
 def of(code: Path) -> SparkJob:
     main = code.name if code.is_file() else "main.py"
-    return job(profile="k8s", code=CodeBundle(main=main, digest=code_digest(code)))
+    return job(profile="k8s", topology="node-folders", code=CodeBundle(main=main, digest=code_digest(code)))
 
 
 def arrived(tmp_path: Path, code: Path, **changes: bytes) -> Arrived:
@@ -98,6 +98,18 @@ def test_a_folder_that_is_there_already_is_refused(tmp_path: Path, script: Path)
     (tmp_path / "g").mkdir()
     with pytest.raises(ConfigError, match="can't be made anew in it: File exists"):
         arrived(tmp_path, script)
+
+
+@pytest.mark.parametrize(("topology", "spread"), [("shared", True), ("node-folders", False)])
+def test_what_processes_see_of_each_other_is_measured(
+    tmp_path: Path, script: Path, topology: str, spread: bool
+) -> None:
+    hand_over(tmp_path / "given", script, of(script).model_copy(update={"topology": topology}))
+    document = json.loads((tmp_path / "given" / AGENT).read_bytes())
+    document["bindings"][1]["spread"] = spread
+    (tmp_path / "given" / AGENT).write_text(json.dumps(document))
+    with pytest.raises(DeniedError, match=f"the topology of the signed job is {topology}"):
+        arrive(pod_environment(), tmp_path / "given", tmp_path / "g")
 
 
 def test_bindings_with_other_names_stay(tmp_path: Path, script: Path) -> None:
