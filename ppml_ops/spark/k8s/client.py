@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,6 +22,8 @@ from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.render import Submission, Tools
 from ppml_ops.spark.tools import make_socket_folder, shared_socket_folder
 
+#: Of a user in a kubeconfig: what clients run to get a token.
+_COMMANDS = frozenset({"exec", "auth-provider"})
 _PASSED_ON = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 
 
@@ -60,17 +63,30 @@ def api_server(environment: Mapping[str, str]) -> str:
     """Address of the API server: of the kubeconfig's current context, else of the cluster this process is in.
 
     Raises:
-        ConfigError: neither is there, or the kubeconfig is not valid.
+        ConfigError: neither is there, the kubeconfig is not valid, or its user names a command to run.
     """
     if not (kubeconfig := environment.get("KUBECONFIG")):
         return in_cluster(environment)
     try:
         document = yaml.safe_load(Path(kubeconfig).read_bytes())
-        contexts = {one["name"]: one["context"] for one in document["contexts"]}
-        clusters = {one["name"]: one["cluster"] for one in document["clusters"]}
-        return str(clusters[contexts[document["current-context"]]["cluster"]]["server"]).rstrip("/")
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        context = _only(document, "context", document["current-context"])
+        server = str(_only(document, "cluster", context["cluster"])["server"]).rstrip("/")
+        commands = _COMMANDS & set(_only(document, "user", context["user"]) or ())
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             f"the kubeconfig {kubeconfig} can't be used ({type(error).__name__})",
             next_step="give the path of a kubeconfig with a current context in KUBECONFIG",
         ) from None
+    if commands:
+        raise ConfigError(
+            f"the user of the kubeconfig {kubeconfig} has {' and '.join(sorted(commands))}, which would run "
+            "a command inside the TEE",
+            next_step="give a kubeconfig with a token or a client certificate in KUBECONFIG",
+        )
+    return server
+
+
+def _only(document: Any, kind: str, name: object) -> Any:
+    """The entry with that name; of two, Spark's client might take the other one. Raises ValueError."""
+    (found,) = [one[kind] for one in document[f"{kind}s"] if one["name"] == name]
+    return found

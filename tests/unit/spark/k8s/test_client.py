@@ -26,7 +26,9 @@ KUBECONFIG = {
         {"name": "a", "cluster": {"server": "https://10.89.0.1:6443/"}},
         {"name": "b", "cluster": {"server": "https://elsewhere"}},
     ],
+    "users": [{"name": "u", "user": {"token": "t"}}],
 }
+TWO_USERS = [{"name": "u", "user": {"exec": {"command": "evil"}}}, {"name": "u", "user": {"token": "t"}}]
 
 
 @pytest.fixture
@@ -72,7 +74,31 @@ def test_in_a_pod_the_api_server_is_that_of_its_cluster() -> None:
     assert api_server(given) == "https://10.96.0.1:443"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", yaml.safe_dump(KUBECONFIG | {"current-context": "x"}), None])
+@pytest.mark.parametrize("kind", ["exec", "auth-provider"])
+def test_a_user_that_runs_a_command_is_refused(tmp_path: Path, kind: str) -> None:
+    users = [{"name": "u", "user": {kind: {"command": "evil"}}}, {"name": "other", "user": {"token": "t"}}]
+    (tmp_path / "k").write_text(yaml.safe_dump(KUBECONFIG | {"users": users}))
+    with pytest.raises(ConfigError, match=f"has {kind}, which would run a command inside the TEE"):
+        api_server({"KUBECONFIG": str(tmp_path / "k")})
+
+
+def test_other_users_commands_do_not_matter(tmp_path: Path) -> None:
+    users = [{"name": "u", "user": {"token": "t"}}, {"name": "other", "user": {"exec": {}}}]
+    (tmp_path / "k").write_text(yaml.safe_dump(KUBECONFIG | {"users": users}))
+    assert api_server({"KUBECONFIG": str(tmp_path / "k")}) == "https://10.89.0.1:6443"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        yaml.safe_dump(KUBECONFIG | {"current-context": "x"}),
+        yaml.safe_dump(KUBECONFIG | {"users": TWO_USERS}),
+        None,
+    ],
+)
 def test_a_kubeconfig_that_names_no_server_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "k").write_text(text)
