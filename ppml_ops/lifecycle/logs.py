@@ -1,6 +1,7 @@
 """Sealed logs of a run's jobs: from the nodes into the result data set, and open for who has its key."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from ppml_ops.crypto.layout import HEADER, SEGMENT
 from ppml_ops.crypto.sealed import SealedReader
@@ -15,28 +16,47 @@ from ppml_ops.spark.sealedlog import log_pieces
 
 LOGS = "_logs"
 CUT = b"[cut by a kill]\n"
+#: Far more than a piece ever has: jobs end pieces after about a MiB.
+MAX_LOG_BYTES = 1 << 30
 
 
 def keep_sealed_logs(run: Run, dataset: str) -> list[str]:
     """Copy what the generations logged, still sealed, beside the result; the nodes' folders go away.
 
     Returns the nodes that can't be reached now: a result does not have to wait for what they logged.
+
+    Raises:
+        IntegrityError: a node gives more than a log can be.
     """
-    silent = []
-    for node in run.nodes.placed:
-        try:
-            for generation in generations(run):
-                _keep(generation.output(node, dataset), run.dataset(dataset).folder)
-        except TransientError:
-            silent.append(node)
+    silent: list[str] = []
+    for generation in generations(run):
+        kept: set[str] = set()
+        # The driver's node first: others can't put something else in the place of what it logged.
+        for node in sorted(run.nodes.placed, key=lambda one: one != generation.driver_node):
+            if node not in silent:
+                try:
+                    _keep(generation.output(node, dataset), run.dataset(dataset).folder, generation.name, kept)
+                except TransientError:
+                    silent.append(node)
     return silent
 
 
-def _keep(source: AnyFolder, target: AnyFolder) -> None:
-    for name in source.names(LOGS):
+def _keep(source: AnyFolder, target: AnyFolder, generation: str, kept: set[str]) -> None:
+    """Copy a node's logs of one generation, but none under a name that is in `kept`, where they are noted."""
+    for name in chain.from_iterable(log_pieces(source.names(LOGS), generation)):
+        if name in kept:
+            continue
+        left = MAX_LOG_BYTES
         with target.open_write(f"{LOGS}/{name}") as sink:
             for chunk in source.chunks(f"{LOGS}/{name}"):
+                if (left := left - len(chunk)) < 0:
+                    raise IntegrityError(
+                        f"{name} in {source} has more than {MAX_LOG_BYTES} bytes, which no log has",
+                        who="the operator",
+                        next_step="find out who writes to the folders of that node",
+                    )
                 sink.write(chunk)
+        kept.add(name)
 
 
 def read_logs(run: Run) -> Iterator[tuple[str, bytes]]:

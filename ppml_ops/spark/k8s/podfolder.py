@@ -57,8 +57,8 @@ class PodFolder(AnyFolder):
     def names(self, path: str = "") -> list[str]:
         """Names directly below `path`, sorted; none where it does not exist."""
         names = self._list("names", self._path(path))
-        if any("/" in name for name in names):
-            raise self._session.untrue("a name with a slash")
+        if any("/" in name or name in ("", ".", "..") for name in names):
+            raise self._session.untrue("a name that leads elsewhere")
         return [name for name in names if name != UPLOADS]
 
     def files(self) -> list[str]:

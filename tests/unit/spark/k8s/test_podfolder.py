@@ -148,6 +148,8 @@ SIZE, READ, NAMES = (
         (READ, encode_frame({"ok": True, "size": 3}, b"four")),
         (READ, encode_frame({"ok": True}, b"one")),
         (NAMES, encode_frame({"ok": True}, b"a/b\0")),
+        (NAMES, encode_frame({"ok": True}, b"\0")),
+        (NAMES, encode_frame({"ok": True}, b"..\0")),
         (NAMES, encode_frame({"ok": True}, b"\xff\0")),
         (NAMES, encode_frame({"ok": True, "more": True})),
         (SIZE, b"\xff" * 8),
