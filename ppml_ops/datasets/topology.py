@@ -24,7 +24,7 @@ def place(
         IntegrityError: the store's parts differ from the manifest, or a copy differs from its source.
     """
     store.check_parts(manifest)
-    table = [_copy_checked(store.folder, node, part.path, progress) for part in manifest.parts]
+    table = [_copy_checked(store.folder, node, part, progress) for part in manifest.parts]
     name = f"{MANIFESTS}/{manifest.version}.json"
     try:
         node.create_only(name, manifest.encode())
@@ -45,7 +45,7 @@ def collect(node_name: str, node: AnyFolder, manifest: Manifest, home: AnyFolder
     """
     wanted = [part for part in manifest.parts if part.node == node_name]
     _compare(manifest, node, wanted)
-    table = [_copy_checked(node, home, part.path, lambda _n: None) for part in wanted]
+    table = [_copy_checked(node, home, part, lambda _n: None) for part in wanted]
     _compare(manifest, home, wanted)
     return table
 
@@ -69,7 +69,7 @@ def assemble(homes: Sequence[AnyFolder], manifest: Manifest, store: DatasetStore
     for part in manifest.parts:
         for home in homes:
             if _same(home, part):
-                _copy_checked(home, store.folder, part.path, lambda _n: None)
+                _copy_checked(home, store.folder, part, lambda _n: None)
                 store.folder.sync(part.path)  # a published manifest must not outlive its parts
                 break
     store.check_parts(manifest)
@@ -90,8 +90,9 @@ def _compare(manifest: Manifest, folder: AnyFolder, parts: Sequence[Part]) -> No
     )
 
 
-def _copy_checked(source: AnyFolder, target: AnyFolder, path: str, progress: Progress) -> Checksum:
+def _copy_checked(source: AnyFolder, target: AnyFolder, part: Part, progress: Progress) -> Checksum:
     """Copy one file, unless the very same lies there already: after a kill only the rest is copied."""
+    path, left = part.path, part.length
     if (there := _lies_there(source, target, path)) is not None:
         progress(there.length)
         return there
@@ -99,6 +100,12 @@ def _copy_checked(source: AnyFolder, target: AnyFolder, path: str, progress: Pro
     hidden = f"{path.rpartition('/')[0]}/.{path.rpartition('/')[2]}.copy".lstrip("/")
     with target.open_write(hidden) as sink:
         for chunk in source.chunks(path):
+            if (left := left - len(chunk)) < 0:
+                raise IntegrityError(
+                    f"{path} in {source} has more than the {part.length} bytes that its manifest names",
+                    next_step="find out who writes to that folder, then clear the task",
+                    who="the operator",
+                )
             digest.update(chunk)
             sink.write(chunk)
             progress(len(chunk))

@@ -15,6 +15,8 @@ from ppml_ops.spark.k8s.refusals import shown
 #: How often in a row a session is opened anew without one answer.
 _TRIES = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0
+#: How long a node may be busy with one request, such as the checksum of a large file.
+_BUSY_SECONDS = 3600.0
 _MAX_NUMBER = 1 << 60
 _FORBIDDEN = frozenset({"PermissionError"})
 
@@ -41,11 +43,17 @@ class NodeSession:
     """
 
     def __init__(
-        self, node: str, connect: Callable[[], Stream], *, sleep: Callable[[float], None] = time.sleep
+        self,
+        node: str,
+        connect: Callable[[], Stream],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.node = node
         self._connect = connect
         self._sleep = sleep
+        self._clock = clock
         self._stream: Stream | None = None
         self._lock = threading.Lock()
 
@@ -92,10 +100,17 @@ class NodeSession:
             if hello.get("version") != VERSION:
                 raise BadFrameError(f"it speaks {shown(hello.get('version'), 40)}, not {VERSION}")
         self._stream.send(request)
+        deadline = self._clock() + _BUSY_SECONDS
         while True:
             header, data = read_frame(self._stream.receive)
             if "busy" not in header:
                 return header, data
+            if self._clock() > deadline:
+                self.close()
+                raise TransientError(
+                    f"the pod on node {self.node} is busy with one request for more than an hour",
+                    next_step="look at the disk of that node; the task tries again",
+                )
 
     def close(self) -> None:
         """End the session; the next request opens one."""

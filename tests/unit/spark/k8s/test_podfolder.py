@@ -163,6 +163,15 @@ def test_an_answer_to_something_else_is_refused(act: Callable[[PodFolder], objec
         act(folder)
 
 
+def test_a_node_that_is_busy_for_ever_is_given_up() -> None:
+    now = iter(range(0, 100_000, 1000))
+    answers = Liar(*[encode_frame({"busy": True})] * 10)
+    session = NodeSession("node-1", lambda: answers, sleep=lambda _s: None, clock=lambda: next(now))
+    with pytest.raises(TransientError, match="busy with one request"):
+        PodFolder(session, "run").size("x")
+    assert next(now) == 5000
+
+
 def test_a_pod_of_another_version_is_refused() -> None:
     class Old(Liar):
         def __init__(self) -> None:
