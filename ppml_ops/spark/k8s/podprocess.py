@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,10 +15,13 @@ from ppml_ops.spark.k8s.arrival import FOLDER, arrive
 from ppml_ops.spark.k8s.mounts import check_in_memory
 from ppml_ops.spark.k8s.plan import SECRET_FOLDER, WORK_FOLDER
 from ppml_ops.spark.k8s.termination import leave_message, termination_message
+from ppml_ops.spark.running import APPLICATION
 
 JAVA_HOME = "/opt/java"
 MOUNTS = Path("/proc/self/mountinfo")
 IN_MEMORY = (WORK_FOLDER, SECRET_FOLDER, "/tmp")  # noqa: S108  # inside the pod, its own
+_MAX_APPLICATION = 4096
+_APPLICATION_ID = re.compile(r"[a-z0-9-]{1,63}")
 
 
 class _AskedToLeaveError(BaseException):
@@ -47,12 +51,25 @@ def run(role: str, environment: Mapping[str, str], say: Voice) -> int:
 
 
 def application_id(role: str, environment: Mapping[str, str]) -> str | None:
-    """Of the application that this pod belongs to; None when none was started."""
-    if role == "executor":
-        return environment.get("SPARK_APPLICATION_ID")
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads((FOLDER / "application.json").read_bytes())["application_id"])
-    return None
+    """Of the application that this pod belongs to; None when none was started, or it is none.
+
+    User code may have written the driver's: what leaves the TEE in clear is no longer than an id, and looks so.
+    """
+    found: object = environment.get("SPARK_APPLICATION_ID")
+    if role != "executor":
+        found = None
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            found = json.loads(_read(FOLDER / APPLICATION))["application_id"]
+    return found if isinstance(found, str) and _APPLICATION_ID.fullmatch(found) else None
+
+
+def _read(path: Path) -> bytes:
+    """Without waiting, should it be a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(descriptor, _MAX_APPLICATION)
+    finally:
+        os.close(descriptor)
 
 
 def main(role: str) -> int:

@@ -65,6 +65,40 @@ def test_the_pods_environment_is_no_environment_of_ours(
     assert seen["ours"]["JAVA_HOME"] == "/opt/java"
 
 
+def of_document(tmp_path: Path, text: str) -> str | None:
+    (tmp_path / "application.json").write_text(text)
+    return podprocess.application_id("driver", {})
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        ("spark-1", "spark-1"),
+        ("local-123", "local-123"),
+        ("Ada Lovelace, 36", None),
+        ("a" * 64, None),
+        ("", None),
+    ],
+)
+def test_only_what_looks_like_an_id_is_told(
+    last_words: Path, tmp_path: Path, found: str, shown: str | None
+) -> None:
+    assert of_document(tmp_path, json.dumps({"application_id": found})) == shown
+    assert podprocess.application_id("executor", {"SPARK_APPLICATION_ID": found}) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 4000, '{"application_id": 7}', '{"x": "%s", "application_id": "a"}' % ("y" * 4096)]
+)
+def test_other_documents_name_no_application(last_words: Path, tmp_path: Path, text: str) -> None:
+    assert of_document(tmp_path, text) is None
+
+
+def test_a_pipe_in_the_place_of_the_document_is_not_waited_for(last_words: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "application.json")
+    assert podprocess.application_id("driver", {}) is None
+
+
 def test_a_pod_with_a_disk_for_its_secrets_asks_for_no_key(
     last_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
