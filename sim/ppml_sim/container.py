@@ -10,6 +10,7 @@ runs the package beside it is only assumed. On real hardware the whole image is 
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -51,13 +52,28 @@ def measure_as_seen(process: Process, job: Path, code: Path) -> tuple[Event, ...
 
 def _measure(job: Path, code: Path, runner: str | None = None) -> tuple[Event, ...]:
     try:
-        with job.open("rb") as file:
-            document = file.read(MAX_JOB_BYTES + 1)
+        document = _job_document(job)
     except OSError as error:
         raise ConfigError(
             f"the job document can't be read ({error.strerror})", next_step="give the path of job.json"
         ) from error
     return tuple(job_events(document, code, runner))
+
+
+def _job_document(path: Path) -> bytes:
+    """Links are followed; a pipe, which nobody may ever write to, is not waited for.
+
+    Raises:
+        ConfigError: not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ConfigError("the job document is no regular file", next_step="give the path of job.json")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_JOB_BYTES + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _measure_there(process: Process, job: Path, code: Path) -> tuple[Event, ...]:

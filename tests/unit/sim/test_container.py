@@ -147,6 +147,15 @@ def test_links_lead_where_they_lead_for_the_peer(outside, container):
         assert not asker.create("g2", code="secret")["ok"]
 
 
+def test_a_pipe_in_the_place_of_the_job_stalls_nobody(outside, container):
+    _at, over = container
+    os.mkfifo(over / "pipe", 0o644)
+    (over / "link.json").symlink_to("job.json")
+    with peer(container) as asker:
+        assert "is no regular file" in asker.create("g1", job="pipe")["error"]
+        assert asker.create("g2", job="link.json")["ok"]
+
+
 def test_an_interpreter_that_does_not_run_is_refused(outside, container):
     """argv[0] must be the file that the kernel executes, in an environment with the product."""
     at, over = container
