@@ -17,7 +17,7 @@ from ppml_ops.spark.k8s.podlogs import read_log
 from ppml_ops.spark.k8s.refusals import shown
 from ppml_ops.spark.k8s.status import DEADLINE, PodState, full_quotas, pod_state, seconds_of
 from ppml_ops.spark.k8s.trouble import trouble as pod_trouble
-from ppml_ops.spark.outcome import Outcome, failure_of, refusal
+from ppml_ops.spark.outcome import LOGS, Outcome, failure_of, refusal
 from ppml_ops.spark.profiles import Profile
 
 CONTAINER = "spark-kubernetes-driver"
@@ -296,11 +296,23 @@ class PodJob:
             last.exit_code or 0, f"{name} ended with exit code {last.exit_code}", next_step="look at its pod"
         )
 
-    def _lost_by_refusals(self, executors: Sequence[PodState]) -> bool:
-        """Whether Spark gave up because executors failed, and some of them were refused their keys."""
-        gave_up = any(line.startswith(EXECUTORS_FAILED) for line in self._lines)
+    def _lost_executors(self, executors: Sequence[PodState]) -> PpmlError | None:
+        """The error when Spark gave up because executors failed, with the true reason; None when it did not.
+
+        Spark counts those that it could not make, too: beyond a quota, for example.
+        """
+        most = self._profile.platform.executor_failures
         refused = [one for one in executors if one.exit_code in _REFUSED]
-        return bool(refused) and (gave_up or len(refused) > self._profile.platform.executor_failures)
+        if len(refused) <= most and not any(line.startswith(EXECUTORS_FAILED) for line in self._lines):
+            return None
+        if refused:
+            return self._refused(executors)
+        codes = [str(one.exit_code) for one in executors if one.exit_code]
+        details = [f"exit codes {', '.join(codes)}" if codes else "none was made", self._quotas()]
+        what = f"{self._name}: more than {most} executors failed ({'; '.join(filter(None, details))})"
+        if len(codes) > most:
+            return WorkloadError(what, next_step=LOGS)
+        return TransientError(what, next_step="make room in the cluster; the task begins a new generation")
 
     def _end(self, driver: PodState | None, executors: Sequence[PodState]) -> Outcome:
         code = driver.exit_code if driver is not None else None
@@ -308,8 +320,8 @@ class PodJob:
         lines = [*self._lines, *([report.line] if report and report.line else [])]
         application = report.application_id if report is not None else None
         self.outcome = Outcome(code, application, time.monotonic() - self._start, tuple(lines))
-        if code == _WORKLOAD_FAILED and self._lost_by_refusals(executors):
-            raise self._refused(executors) or AssertionError
+        if code == _WORKLOAD_FAILED and (lost := self._lost_executors(executors)) is not None:
+            raise lost
         if driver is not None and driver.why.startswith(DEADLINE) and self._ended_because is None:
             self._ended_because = f"it ran longer than its limit of {self._profile.time_limit} s"
         if driver is None and self._ended_because is None:

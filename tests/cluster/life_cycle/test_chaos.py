@@ -161,7 +161,8 @@ def test_the_broker_is_away_while_executors_start(world: World, day: date) -> No
 def test_refused_executors_are_counted_and_the_reason_is_shown(world: World, day: date) -> None:
     """The owner revokes the ticket after the driver has its keys."""
     life = world.run("k-cluster", day)
-    started = Started(world, life).until(STARTING)
+    started = Started(world, life)
+    started.wait_for(started.executors)  # made once the driver's JVM has its keys too
     broker_client(world.home, None, owner=True).revoke_ticket(current_ticket(life.run))
     with pytest.raises(DeniedError, match=r"executors? w.*revoked"):
         started.end()
@@ -189,7 +190,7 @@ def test_a_quota_that_leaves_no_room_for_executors(world: World, day: date) -> N
     }
     world.api.create(quota)
     try:
-        with pytest.raises(TransientError, match=r"no executor started.*quota small: pods"):
+        with pytest.raises(TransientError, match=r"executors failed .*quota small: pods"):
             life.to("submit")
     finally:
         world.api.delete("ResourceQuota", world.namespace, "small")

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from ppml_ops.errors import ConfigError, DeniedError, PpmlError, TransientError, WorkloadError
+from ppml_ops.spark.driving import EXECUTORS_FAILED
 from ppml_ops.spark.k8s import following
 from ppml_ops.spark.k8s.following import PodJob, Seen, trouble
 from ppml_ops.spark.k8s.names import generation_labels
+from ppml_ops.spark.k8s.podlogs import LogLine
 from ppml_ops.spark.k8s.status import PodState, full_quotas, parse_report, pod_state
 from ppml_ops.spark.profiles import Profile
 from tests.unit.spark.k8s.profiles import cluster_profile
@@ -216,6 +218,25 @@ LINE = "PPML-DENIED: no key is released: tcb_status [the data owner: update the 
 def test_the_refusal_of_executors_says_more_than_that_spark_gave_up() -> None:
     executor = pod("e1", "executor", state=ended(77, LINE))
     with pytest.raises(DeniedError, match=r"2 executors were refused; the last one: no key.*tcb_status"):
+        follow(Cluster([pod(state=ended(70)), executor, executor])).wait()
+
+
+def gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = LogLine("2026-11-20T10:00:00Z", EXECUTORS_FAILED)
+    monkeypatch.setattr(following, "read_log", lambda *_a, since, **_k: iter([] if since else [line]))
+
+
+def test_executors_beyond_a_quota_are_for_another_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    gave_up(monkeypatch)
+    quota = {"metadata": {"name": "small"}, "status": {"hard": {"pods": "4"}, "used": {"pods": "4"}}}
+    with pytest.raises(TransientError, match=r"failed .none was made; quota small: pods 4 of 4 used"):
+        follow(Cluster([pod(state=ended(70))], ResourceQuota=[quota])).wait()
+
+
+def test_executors_that_die_of_the_job_are_its_authors(monkeypatch: pytest.MonkeyPatch) -> None:
+    gave_up(monkeypatch)
+    executor = pod("e1", "executor", state=ended(137))
+    with pytest.raises(WorkloadError, match=r"more than 1 executors failed .exit codes 137, 137"):
         follow(Cluster([pod(state=ended(70)), executor, executor])).wait()
 
 
