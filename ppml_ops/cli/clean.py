@@ -1,12 +1,13 @@
 """`ppml-ops clean`: remove what retention lets go."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ppml_ops.cli.options import AsJson, console, home, plain, show_json
-from ppml_ops.maintenance.clean import removals
+from ppml_ops.maintenance.clean import Removal, removals
 from ppml_ops.maintenance.places import storages
 from ppml_ops.maintenance.retention import read_rules
 from ppml_ops.settings import Settings
@@ -18,7 +19,12 @@ def clean(
 ) -> None:
     """List, or with --yes remove, what the rules in retention.yaml let go."""
     state = home()
-    found = list(removals(state, storages(state, Settings().storage), read_rules(state), now=time.time()))
+    found = removals(state, storages(state, Settings().storage), read_rules(state), now=time.time())
+    show_removals(list(found), yes=yes, as_json=as_json)
+
+
+def show_removals(found: Sequence[Removal], *, yes: bool, as_json: bool) -> None:
+    """Remove what was found, when `yes`, and print it all."""
     gone = [yes and one.remove() for one in found]
     if as_json:
         listed = zip(found, gone, strict=True)

@@ -82,21 +82,14 @@ def reap(
     as_json: AsJson = False,
 ) -> None:
     """List, or with --yes delete, what runs that are over left in the cluster."""
+    from ppml_ops.cli.clean import show_removals
     from ppml_ops.maintenance.reap import reapable
     from ppml_ops.maintenance.retention import read_rules
 
     state, platform = home(), profile_of(profile).platform
     limit = read_rules(state).leftovers_hours if hours is None else hours
-    found = list(reapable(cluster_of(kubeconfig, context), platform.namespace, state, hours=limit))
-    gone = [yes and one.remove() for one in found]
-    if as_json:
-        listed = zip(found, gone, strict=True)
-        show_json([{"kind": one.kind, "path": one.path, "removed": removed} for one, removed in listed])
-        return
-    for one in found:
-        console().print(f"{one.kind:<20}", plain(one.path), soft_wrap=True)
-    verb = f"{sum(gone)} of {len(found)} removed" if yes else f"{len(found)} to remove with --yes"
-    console().print(verb)
+    found = reapable(cluster_of(kubeconfig, context), platform.namespace, state, hours=limit)
+    show_removals(list(found), yes=yes, as_json=as_json)
 
 
 def profile_of(name: str) -> Profile:

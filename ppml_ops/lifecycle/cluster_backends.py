@@ -1,12 +1,10 @@
 """Drivers of a run that uses a cluster: in a pod, or, in client mode, on this host with executors in pods."""
 
-import json
 import socket
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from ppml_ops.canonical import canonical_json
@@ -21,7 +19,7 @@ from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.access import ClusterAccess, default_kubeconfig
 from ppml_ops.spark.k8s.bundle import pack
 from ppml_ops.spark.k8s.following import PodJob
-from ppml_ops.spark.k8s.launcher import make_config, remove, start
+from ppml_ops.spark.k8s.launcher import Start, make_config, remove, start
 from ppml_ops.spark.k8s.plan import PODS, PodPlan
 from ppml_ops.spark.outcome import Outcome
 from ppml_ops.spark.placement import Placement
@@ -33,15 +31,32 @@ _GONE_SECONDS = 30.0
 _WATCH_SECONDS = 3.0
 
 
-def plan_of(run: Run, generation: Generation, placement: Placement, address: str | None = None) -> PodPlan:
-    """What the pods of a generation must know of each other."""
-    return PodPlan(
+def start_of(generation: Generation, job: SparkJob, address: str | None = None) -> Start:
+    """What the pods of a generation are made of; `address` is that of a driver on this host.
+
+    Raises:
+        ConfigError: the code bundle is too large, or an input is out of the pods' reach.
+    """
+    run, placement = generation.run, pod_placement(generation, job)
+    code = pack(Path(placement.code))
+    plan = PodPlan(
         run_key=run.key,
         generation=generation.name,
-        code_pieces=len(pack(Path(placement.code))),
+        code_pieces=len(code),
         nodes=tuple(str(node) for node in run.records.facts("preflight")["cluster_nodes"]),
         driver_address=address,
     )
+    return Start(job, run.profile, placement, plan, code)
+
+
+def _pods(generation: Generation, on_line: OnLine = lambda _line: None) -> PodJob:
+    run = generation.run
+    return PodJob(run.cluster_api, run.profile, run.key, generation.name, on_line=on_line)
+
+
+def _remove(generation: Generation, *, config: bool = True) -> None:
+    run = generation.run
+    remove(run.cluster_api, run.profile.platform.namespace, run.key, generation.name, config=config)
 
 
 class PodBackend:
@@ -52,7 +67,7 @@ class PodBackend:
 
     def alive(self, generation: Generation) -> bool:
         """Its driver's pod is there and has not ended, or the Spark operator may still make it."""
-        seen = self._job(generation).look()
+        seen = _pods(generation).look()
         profile = self._run.profile
         longest = profile.time_limit + profile.platform.start_limit
         if seen.driver is not None:
@@ -62,16 +77,16 @@ class PodBackend:
 
     def adoptable(self, generation: Generation) -> bool:
         """Not a driver that was asked to end: it is waited for, and another one begun."""
-        if (generation.folder / EXIT).exists():
+        if generation.exit_record is not None:
             return False  # its end was told; whether it was a good one stands there
-        seen = self._job(generation).look()
+        seen = _pods(generation).look()
         if seen.driver is None:
             return seen.application is not None
         return not seen.driver.leaving or seen.driver.phase in ("ended", "lost")
 
     def needs_attention(self, generation: Generation) -> bool:
         """Whether its driver has ended, or whoever follows it must act; only looks, for triggers."""
-        return self._job(generation).needs_attention()
+        return _pods(generation).needs_attention()
 
     def startable(self, generation: Generation) -> bool:
         """Its driver was never seen to be made: its name sees to it that there is one at most."""
@@ -79,23 +94,21 @@ class PodBackend:
 
     def start(self, generation: Generation, job: SparkJob, on_line: OnLine) -> Handle:
         """See `Backend`."""
-        placement = pod_placement(generation, job)
-        plan = plan_of(self._run, generation, placement)
+        made_of = start_of(generation, job)
         self._run.nodes.prepare()
-        start(self._run.cluster_api, job, self._run.profile, placement, plan)
+        start(self._run.cluster_api, made_of)
         return self.follow(generation, job, on_line)
 
     def follow(self, generation: Generation, job: SparkJob, on_line: OnLine) -> Handle:
         """See `Backend`."""
         write_private(private_dir(generation.folder) / _MADE, canonical_json({"job": job.job_digest}))
-        return KeptJob(self._job(generation, on_line), generation)
+        return KeptJob(_pods(generation, on_line), generation)
 
     def end(self, generation: Generation) -> None:
         """Delete its driver and see it gone; executors go with it. Raises TransientError when it stays."""
-        run = self._run
-        remove(run.cluster_api, run.profile.platform.namespace, run.key, generation.name, config=False)
-        deadline = time.monotonic() + run.profile.stop_grace + _GONE_SECONDS
-        job = self._job(generation)
+        _remove(generation, config=False)
+        deadline = time.monotonic() + self._run.profile.stop_grace + _GONE_SECONDS
+        job = _pods(generation)
         while True:
             seen = job.look()
             running = [one for one in (seen.driver, *seen.executors) if one and one.phase != "ended"]
@@ -111,12 +124,7 @@ class PodBackend:
 
     def remove(self, generation: Generation) -> None:
         """See `Backend`."""
-        run = self._run
-        remove(run.cluster_api, run.profile.platform.namespace, run.key, generation.name)
-
-    def _job(self, generation: Generation, on_line: OnLine = lambda _line: None) -> PodJob:
-        run = self._run
-        return PodJob(run.cluster_api, run.profile, run.key, generation.name, on_line=on_line)
+        _remove(generation)
 
 
 class KeptJob:
@@ -129,7 +137,8 @@ class KeptJob:
 
     def wait(self) -> Outcome:
         """See `PodJob`; of a driver that was seen to end well, what was recorded."""
-        if (known := self._recorded()).get("exit_code") == 0:
+        known = self._generation.exit_record or {}
+        if known.get("exit_code") == 0:
             self.outcome = Outcome(0, known.get("application_id"), 0.0, ())
             return self.outcome
         try:
@@ -148,11 +157,6 @@ class KeptJob:
         """See `PodJob`."""
         self._job.stop(why)
 
-    def _recorded(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            return dict(json.loads((self._generation.folder / EXIT).read_bytes()))
-        return {}
-
 
 class ClientBackend(LocalBackend):
     """The driver is a process tree on this host, its executors are pods."""
@@ -160,30 +164,27 @@ class ClientBackend(LocalBackend):
     def start(self, generation: Generation, job: SparkJob, on_line: OnLine) -> Handle:
         """See `Backend`."""
         run = self._run
-        pods = pod_placement(generation, job)
-        plan = plan_of(run, generation, pods, address=own_address(run.cluster_api.transport.host))
+        made_of = start_of(generation, job, own_address(run.cluster_api.transport.host))
         run.nodes.prepare()
-        make_config(run.cluster_api, job, run.profile, pods, plan)
-        write_private(private_dir(generation.folder) / PODS, plan.encode())
+        make_config(run.cluster_api, made_of)
+        write_private(private_dir(generation.folder) / PODS, made_of.plan.encode())
         running = self._launcher(on_line).launch(job, self._placement(generation, job))
-        return WatchedJob(running, self._pods(generation))
+        return WatchedJob(running, _pods(generation))
 
     def follow(self, generation: Generation, job: SparkJob, on_line: OnLine) -> Handle:
         """See `Backend`."""
         running = self._launcher(on_line).attach(job, self._placement(generation, job))
-        return WatchedJob(running, self._pods(generation))
+        return WatchedJob(running, _pods(generation))
 
     def end(self, generation: Generation) -> None:
         """See `Backend`."""
         super().end(generation)
-        run = self._run
-        remove(run.cluster_api, run.profile.platform.namespace, run.key, generation.name, config=False)
+        _remove(generation, config=False)
 
     def remove(self, generation: Generation) -> None:
         """See `Backend`."""
         super().remove(generation)
-        run = self._run
-        remove(run.cluster_api, run.profile.platform.namespace, run.key, generation.name)
+        _remove(generation)
 
     def _placement(self, generation: Generation, job: SparkJob) -> Placement:
         return host_placement(generation, job, (WORKER_NODE,))
@@ -197,10 +198,6 @@ class ClientBackend(LocalBackend):
             )
         file = None if access.in_cluster else (access.kubeconfig or default_kubeconfig())
         return super()._environment() | ({"KUBECONFIG": str(file)} if file else {})
-
-    def _pods(self, generation: Generation) -> PodJob:
-        run = self._run
-        return PodJob(run.cluster_api, run.profile, run.key, generation.name, on_line=lambda _line: None)
 
 
 class WatchedJob:

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ppml_ops.canonical import canonical_json
 from ppml_ops.datasets.any_folder import AnyFolder
@@ -37,12 +37,17 @@ class Generation(NamedTuple):
         return ProcessRecord.model_validate_json(path.read_bytes()) if path.exists() else None
 
     @property
+    def exit_record(self) -> dict[str, Any] | None:
+        """What was written down when its driver was seen to end: `exit_code` and, of a pod, more; else None."""
+        with suppress(OSError, ValueError):
+            return dict(json.loads((self.folder / EXIT).read_bytes()))
+        return None
+
+    @property
     def driver_node(self) -> str | None:
         """Where its driver published, as far as that is known."""
-        with suppress(OSError, ValueError):
-            if node := json.loads((self.folder / EXIT).read_bytes()).get("node"):
-                return str(node)
-        return self.run.nodes.driver
+        node = (self.exit_record or {}).get("node")
+        return str(node) if node else self.run.nodes.driver
 
     def output(self, node: str, dataset: str) -> AnyFolder:
         """Where its parts of a written data set lie on a node."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ppml_ops.attestation.evidence import EvidenceProvider, provider_for
 from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.folder import Folder
-from ppml_ops.spark.k8s.plan import SHARED_NODE
+from ppml_ops.spark.k8s.platform import SHARED_NODE
 from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class ClusterNodes:
         """See `Nodes`."""
         if self._run.profile.platform.mode == "client":
             return WORKER_NODE
-        return SHARED_NODE if self._run.profile.platform.topology == "shared" else None
+        return SHARED_NODE if self._run.profile.platform.shared else None
 
     def folder(self, node: str, what: str = "") -> AnyFolder:
         """See `Nodes`."""

@@ -42,7 +42,7 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
     """
     run = generation.run
     in_place = run.records.facts("issue_ticket")["in_place"]
-    shared = run.profile.platform.topology == "shared"
+    shared = run.profile.platform.shared
 
     def binding(dataset: str, mode: str) -> Binding:
         if mode == "read" and dataset in in_place:
@@ -55,8 +55,7 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
                 )
             return Binding(dataset=dataset, bases=(Base(node="storage", uri=hadoop_uri(folder)),))
         where = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
-        bound = pod_binding(dataset, where, shared=shared, written=mode == "write")
-        return bound.model_copy(update={"spread": mode == "write" and job.spread})
+        return pod_binding(dataset, where, shared=shared, spread=mode == "write" and job.spread)
 
     return _placement(generation, job, tuple(binding(item.dataset, item.mode) for item in job.datasets))
 

@@ -8,7 +8,7 @@ from ppml_ops.lifecycle.broker_access import broker_endpoint
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.k8s.nodes import node_states
-from ppml_ops.spark.k8s.plan import SHARED_NODE
+from ppml_ops.spark.k8s.platform import SHARED_NODE
 
 _ADMIN = "the cluster administrator"
 
@@ -46,7 +46,7 @@ def check_cluster(run: Run, facts: Facts) -> None:
             who=_ADMIN,
         )
     facts["cluster_nodes"] = nodes
-    facts["nodes"] = [SHARED_NODE] if platform.topology == "shared" else nodes
+    facts["nodes"] = [SHARED_NODE] if platform.shared else nodes
 
 
 def is_loopback(url: str) -> bool:

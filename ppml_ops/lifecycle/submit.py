@@ -4,7 +4,6 @@ A retry adopts a generation that lives or has ended well under the current ticke
 dead does a new one begin.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
@@ -26,7 +25,6 @@ from ppml_ops.lifecycle.tickets import current_ticket, read_ticket
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.job import SparkJob, parse_job
 from ppml_ops.spark.outcome import unpublished
-from ppml_ops.spark.running import EXIT
 
 
 class Submitted(NamedTuple):
@@ -153,9 +151,8 @@ def _adopt_or_begin(run: Run, backend: Backend, jti: str) -> tuple[Generation, b
 
 def _succeeded(generation: Generation) -> bool:
     """It ended with exit code 0 and its results still lie on the driver's node."""
-    with suppress(OSError, ValueError, KeyError):
-        ended = json.loads((generation.folder / EXIT).read_bytes())
-        if ended["exit_code"] == 0:
+    if (generation.exit_record or {}).get("exit_code") == 0:
+        with suppress(OSError, ValueError, KeyError):
             node = str(generation.driver_node)
             return all(
                 output.version in DatasetStore(generation.output(node, output.dataset)).versions()

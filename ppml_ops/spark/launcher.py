@@ -16,15 +16,7 @@ from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.files import create_only, private_dir, write_private
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.jvm.build import build_jar
-from ppml_ops.spark.placement import (
-    AgentConfig,
-    Device,
-    NoDevice,
-    Placement,
-    PlatformDevice,
-    TsmDevice,
-    missing_bindings,
-)
+from ppml_ops.spark.placement import AgentConfig, Placement, device_of, missing_bindings
 from ppml_ops.spark.platform_client import PlatformClient
 from ppml_ops.spark.process import ProcessRecord
 from ppml_ops.spark.profiles import Profile
@@ -103,7 +95,7 @@ class LocalLauncher:
             ticket=placement.ticket,
             job=str(folder / "job.json"),
             code=str(code),
-            device=self._device(),
+            device=device_of(self._profile.device, str(self._platform)),
             tee=self._profile.tee,
             generation=placement.generation,
             bindings=placement.bindings,
@@ -144,14 +136,6 @@ class LocalLauncher:
             )
         build_jar()
         installed_tools()  # fail before anything is made
-
-    def _device(self) -> Device:
-        if self._profile.device == "none":
-            return NoDevice()
-        if self._profile.device == "tsm":
-            return TsmDevice()
-        assert self._platform is not None  # checked before
-        return PlatformDevice(path=str(self._platform))
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         descriptor = os.open(folder / LIFE_CYCLE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

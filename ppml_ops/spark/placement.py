@@ -10,6 +10,8 @@ from ppml_ops.errors import DeniedError
 from ppml_ops.keys.model import DATASET_PATTERN
 from ppml_ops.spark.job import SparkJob
 
+#: A Kubernetes node, or a folder of a host that stands for one.
+NodeName = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$")]
 
 
@@ -20,7 +22,7 @@ class _Model(BaseModel):
 class Base(_Model):
     """One node's folder of one data set."""
 
-    node: str = Field(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$", description="Name of the node.")
+    node: NodeName = Field(description="Name of the node.")
     uri: str = Field(pattern=r"^[a-z0-9]+://?[^\s\x00-\x1f]*$", description="Folder, e.g. `file:///…`.")
 
 
@@ -69,6 +71,13 @@ class NoDevice(_Model):
 
 
 Device = Annotated[PlatformDevice | SocketDevice | TsmDevice | NoDevice, Field(discriminator="kind")]
+
+
+def device_of(kind: Literal["socket", "tsm", "none"], platform: str) -> Device:
+    """The device of a profile (its `device`); `platform` is the simulated platform's socket."""
+    if kind == "none":
+        return NoDevice()
+    return TsmDevice() if kind == "tsm" else PlatformDevice(path=platform)
 
 
 class Placement(_Model):

@@ -2,20 +2,19 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
-from kubernetes import utils
 from kubernetes.client.exceptions import ApiException
 
-from ppml_ops.canonical import b64e
-from ppml_sim.pki import SEED_BYTES
-from tests.support.cluster import ROOT, Cluster, NoClusterError, find_image, find_kubeconfig, has_harness
+from ppml_ops.spark.k8s.access import ClusterAccess
+from ppml_ops.spark.k8s.api import Cluster as K8sCluster
+from ppml_ops.spark.profiles import Profile
+from tests.support.cluster import Cluster, NoClusterError, find_image, find_kubeconfig, has_harness
+from tests.support.cluster_site import a_profile, new_name, set_up
+from tests.support.cluster_world import SimulatedNodes, simulated_platform
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,42 +96,22 @@ def namespace(make_namespace: Callable[[], str]) -> str:
     return make_namespace()
 
 
-@dataclass(frozen=True)
-class SimulatedNodes:
+@pytest.fixture(scope="session")
+def simulated_nodes(cluster: Cluster, sim_image: str) -> Iterator[SimulatedNodes]:
     """A simulated TEE platform on every node."""
-
-    seed: bytes
-    """For `sim/seed` of a broker's home, before its services start: then it trusts these nodes."""
-    device_path: str
-    """Folder on the nodes, with one folder for each: `device_path` of a profile's `kubernetes`."""
-
-    def give_to(self, home: Path) -> None:
-        """Make `home` one that trusts these nodes."""
-        (home / "sim").mkdir(parents=True, mode=0o700)
-        (home / "sim/seed").write_bytes(self.seed)
-        (home / "sim/seed").chmod(0o600)
+    with simulated_platform(cluster, sim_image) as nodes:
+        yield nodes
 
 
 @pytest.fixture(scope="session")
-def simulated_nodes(cluster: Cluster, sim_image: str) -> Iterator[SimulatedNodes]:
-    """The DaemonSet of deploy/kubernetes, with a seed, a namespace and a folder on the nodes of its own."""
-    name = f"ppml-sim-{secrets.token_hex(4)}"
-    nodes = SimulatedNodes(secrets.token_bytes(SEED_BYTES), f"/run/{name}")
-    text = (ROOT / "deploy/kubernetes/ppml-sim.yaml").read_text()
-    documents = list(yaml.safe_load_all(text))
-    documents[0]["metadata"]["name"] = documents[1]["metadata"]["namespace"] = name
-    spec = documents[1]["spec"]["template"]["spec"]
-    spec["containers"][0]["image"] = sim_image
-    spec["volumes"][-1]["hostPath"]["path"] = nodes.device_path
-    utils.create_from_dict(cluster.client, documents[0])
-    try:
-        cluster.core.create_namespaced_secret(
-            name, {"metadata": {"name": "ppml-sim-seed"}, "data": {"seed": b64e(nodes.seed)}}
-        )
-        utils.create_from_dict(cluster.client, documents[1])
-        cluster.ready_everywhere(name, "ppml-sim")
-        yield nodes
-    finally:
-        cluster.core.delete_namespace(name)
-        if has_harness(cluster.kubeconfig):  # its nodes are this host
-            shutil.rmtree(nodes.device_path, ignore_errors=True)
+def api(cluster: Cluster) -> K8sCluster:
+    """The cluster as the product talks to it."""
+    return K8sCluster(ClusterAccess(kubeconfig=Path(cluster.kubeconfig)))
+
+
+@pytest.fixture(scope="module")
+def profile(api: K8sCluster, spark_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
+    """A profile without a TEE, for which the cluster is set up."""
+    made = a_profile(new_name(), spark_image, tmp_path_factory.mktemp("volume"))
+    with set_up(api, made):
+        yield made

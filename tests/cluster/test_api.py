@@ -5,19 +5,13 @@ from pathlib import Path
 import pytest
 
 from ppml_ops.errors import ConfigError
-from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.execstream import StreamEndedError, open_exec
-from ppml_ops.spark.k8s.podlogs import follow_log
-from tests.support import cluster as support
+from ppml_ops.spark.k8s.podlogs import read_log
+from ppml_ops.spark.k8s.trouble import is_over
 from tests.support.cluster_site import Proxy, plain_pod, wait_until
 
 PYTHON = ["/opt/ppml/bin/python3", "-I", "-u", "-c"]
-
-
-@pytest.fixture(scope="module")
-def api(cluster: support.Cluster) -> Cluster:
-    return Cluster(ClusterAccess(kubeconfig=Path(cluster.kubeconfig)))
 
 
 def start(api: Cluster, namespace: str, image: str, name: str, code: str) -> str:
@@ -27,22 +21,29 @@ def start(api: Cluster, namespace: str, image: str, name: str, code: str) -> str
     return str(made["spec"]["containers"][0]["name"])
 
 
-def test_a_log_is_followed_to_its_end_over_a_cut(
+def test_a_log_is_read_to_its_end_over_a_cut(
     api: Cluster, namespace: str, spark_image: str, tmp_path: Path
 ) -> None:
-    code = "import time\nfor n in range(60):\n    print('line', n); time.sleep(0.1)"
+    """More than fits on the way, so that the cut is in the middle of it."""
+    code = "for n in range(60_000): print('line', n, 'x' * 100)"
     container = start(api, namespace, spark_image, "talker", code)
+    wait_until(lambda: is_over(api.get("Pod", namespace, "talker") or {}))
     proxy = Proxy(api, tmp_path)
-    seen = []
+    seen: list[str] = []
+    since, cuts = "", 0
     try:
-        for line in follow_log(Cluster(proxy.access), namespace, "talker", container):
-            seen.append(line.text)
-            if len(seen) == 20:
-                proxy.cut()
-                proxy.mend()
+        while len(seen) < 60_000:
+            for line in read_log(Cluster(proxy.access), namespace, "talker", container, since=since):
+                since = line.at
+                seen.append(line.text)
+                if len(seen) == 20:
+                    proxy.cut()
+                    proxy.mend()
+            cuts += len(seen) < 60_000
     finally:
         proxy.close()
-    assert seen == [f"line {number}" for number in range(60)]
+    assert cuts == 1
+    assert [line.split()[1] for line in seen] == [str(number) for number in range(60_000)]
 
 
 def test_a_stream_says_how_its_command_ended(api: Cluster, namespace: str, spark_image: str) -> None:

@@ -15,29 +15,15 @@ from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import collect, place
 from ppml_ops.errors import ConfigError, TransientError
 from ppml_ops.spark.job import CodeBundle, JobDataset, SparkJob
-from ppml_ops.spark.k8s.access import ClusterAccess
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.frames import MAX_PAYLOAD
 from ppml_ops.spark.k8s.nodepods import NodePods, node_pod_name
 from ppml_ops.spark.k8s.nodes import usable
 from ppml_ops.spark.profiles import Profile
-from tests.support import cluster as support
 from tests.support.cluster_site import Proxy, a_profile, new_name, set_up
 from tests.unit.maintenance.conftest import Site
 
 RUN = "try-20261120-0123456789ab"
-
-
-@pytest.fixture(scope="module")
-def api(cluster: support.Cluster) -> Cluster:
-    return Cluster(ClusterAccess(kubeconfig=Path(cluster.kubeconfig)))
-
-
-@pytest.fixture(scope="module")
-def profile(api: Cluster, spark_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
-    made = a_profile(new_name(), spark_image, tmp_path_factory.mktemp("volume"))
-    with set_up(api, made):
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Set-up, doctor and teardown in a real cluster: again without effect, refused where rights are missing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,18 +23,6 @@ from tests.support import cluster as support
 from tests.support.cluster_site import a_profile, account_access, new_name, plain_pod, set_up, wait_until
 
 KEY = "try-20261120-0123456789ab"
-
-
-@pytest.fixture(scope="module")
-def api(cluster: support.Cluster) -> Cluster:
-    return Cluster(ClusterAccess(kubeconfig=Path(cluster.kubeconfig)))
-
-
-@pytest.fixture(scope="module")
-def profile(api: Cluster, spark_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Profile]:
-    made = a_profile(new_name(), spark_image, tmp_path_factory.mktemp("volume"))
-    with set_up(api, made):
-        yield made
 
 
 @pytest.fixture

@@ -17,6 +17,10 @@ _PAGE = 500
 _OURS = (MANAGED_BY[0], RUN, GENERATION, ROLE)
 
 
+class LeavingError(TransientError):
+    """What has the name of a thing to be made is just being deleted."""
+
+
 class Cluster:
     """A cluster; every call ends within its time limits. Raises ConfigError and TransientError (`refusals`)."""
 
@@ -32,7 +36,7 @@ class Cluster:
 
         Raises:
             ConfigError: the name is taken by something else, or see `refusals`.
-            TransientError: its predecessor is just being deleted.
+            LeavingError: its predecessor is just being deleted.
         """
         meta, kind = obj["metadata"], kind_of(obj["kind"])
         request = Request("create", named(obj))
@@ -48,7 +52,7 @@ class Cluster:
         meta = obj["metadata"]
         found = self.get(obj["kind"], meta.get("namespace"), meta["name"])
         if found is None or found["metadata"].get("deletionTimestamp"):
-            raise TransientError(
+            raise LeavingError(
                 f"{named(obj)} is just being deleted", next_step="try again when it is gone"
             ) from None
         theirs, ours = found["metadata"].get("labels", {}), meta.get("labels", {})

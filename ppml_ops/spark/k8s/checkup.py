@@ -142,7 +142,7 @@ def _nodes(cluster: Cluster, profile: Profile) -> Check:
     seen = f"{len(good)} of {len(states)} take pods: {', '.join(good[:8])}{shown(bad, 300)}"
     if not good:
         return Check("nodes", False, seen, "cluster administrator: correct what is said, or `node_selector`")
-    if len(good) == 1 and profile.platform.topology != "shared":
+    if len(good) == 1 and not profile.platform.shared:
         return Check("nodes", None, f"{seen}; one node is no protection against losing it")
     return Check("nodes", True, seen)
 

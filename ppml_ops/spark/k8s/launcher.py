@@ -5,11 +5,12 @@ at any point, finds what the first one made and there is one driver for each gen
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.application import spark_application
-from ppml_ops.spark.k8s.bundle import config_maps, pack
+from ppml_ops.spark.k8s.bundle import config_maps
 from ppml_ops.spark.k8s.names import driver_name, generation_labels
 from ppml_ops.spark.k8s.plan import (
     AGENT,
@@ -25,17 +26,9 @@ from ppml_ops.spark.k8s.plan import (
     WORK_FOLDER,
     PodPlan,
 )
+from ppml_ops.spark.k8s.platform import SHARED_NODE
 from ppml_ops.spark.k8s.pods import driver_pod
-from ppml_ops.spark.placement import (
-    AgentConfig,
-    Base,
-    Binding,
-    Device,
-    NoDevice,
-    Placement,
-    PlatformDevice,
-    TsmDevice,
-)
+from ppml_ops.spark.placement import AgentConfig, Base, Binding, Placement, device_of
 from ppml_ops.spark.profiles import Profile
 from ppml_ops.spark.tools import spark_version
 
@@ -43,36 +36,46 @@ from ppml_ops.spark.tools import spark_version
 KINDS = ("SparkApplication", "Pod", "ConfigMap")
 
 
-def start(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placement, plan: PodPlan) -> None:
+class Start(NamedTuple):
+    """All that the pods of a generation are made of; `code` is the packed code bundle in pieces."""
+
+    job: SparkJob
+    profile: Profile
+    placement: Placement
+    plan: PodPlan
+    code: list[bytes]
+
+
+def start(cluster: Cluster, it: Start) -> None:
     """Make the driver of a generation, or find it made.
 
     Raises:
-        ConfigError: the code bundle is too large, or the cluster refuses.
+        ConfigError: the cluster refuses.
         TransientError: the cluster does not answer, or has no room.
     """
-    namespace = profile.platform.namespace
+    platform, generation = it.profile.platform, it.plan.generation
     if not any(
-        cluster.get(kind, namespace, name)
-        for kind, name in (("Pod", driver_name(plan.generation)), ("SparkApplication", plan.generation))
+        cluster.get(kind, platform.namespace, name)
+        for kind, name in (("Pod", driver_name(generation)), ("SparkApplication", generation))
     ):
-        make_config(cluster, job, profile, placement, plan)
-    if profile.platform.mode == "operator":
-        cluster.create(spark_application(plan, profile, spark_version()))
+        make_config(cluster, it)
+    if platform.mode == "operator":
+        cluster.create(spark_application(it.plan, it.profile, spark_version()))
     else:
-        cluster.create(driver_pod(plan, profile))
+        cluster.create(driver_pod(it.plan, it.profile))
 
 
-def make_config(cluster: Cluster, job: SparkJob, profile: Profile, placement: Placement, plan: PodPlan) -> None:
+def make_config(cluster: Cluster, it: Start) -> None:
     """The ConfigMaps that all pods of a generation mount; only before its driver is there."""
     files = {
-        AGENT: agent_config(profile, placement).encode(),
-        JOB: job.canonical(),
-        PROFILE: profile.model_dump_json().encode(),
-        PODS: plan.encode(),
-        TICKET: Path(placement.ticket).read_bytes(),
-        BROKER_CA: Path(placement.broker_ca).read_bytes(),
+        AGENT: agent_config(it.profile, it.placement).encode(),
+        JOB: it.job.canonical(),
+        PROFILE: it.profile.model_dump_json().encode(),
+        PODS: it.plan.encode(),
+        TICKET: Path(it.placement.ticket).read_bytes(),
+        BROKER_CA: Path(it.placement.broker_ca).read_bytes(),
     }
-    for document in config_maps(plan, profile.platform.namespace, files, pack(Path(placement.code))):
+    for document in config_maps(it.plan, it.profile.platform.namespace, files, it.code):
         made = cluster.create(document)
         if made.get("binaryData") == document["binaryData"]:
             continue
@@ -90,25 +93,17 @@ def agent_config(profile: Profile, placement: Placement) -> AgentConfig:
         ticket=f"{GENERATION_FOLDER}/{TICKET}",
         job=f"{GENERATION_FOLDER}/{JOB}",
         code=f"{WORK_FOLDER}/g/code",
-        device=_device(profile),
+        device=device_of(profile.device, f"{DEVICE_FOLDER}/platform.sock"),
         tee=profile.tee,
         generation=placement.generation,
         bindings=placement.bindings,
     )
 
 
-def _device(profile: Profile) -> Device:
-    if profile.device == "none":
-        return NoDevice()
-    if profile.device == "tsm":
-        return TsmDevice()
-    return PlatformDevice(path=f"{DEVICE_FOLDER}/platform.sock")
-
-
-def pod_binding(dataset: str, folder: str, *, shared: bool, written: bool) -> Binding:
+def pod_binding(dataset: str, folder: str, *, shared: bool, spread: bool) -> Binding:
     """A data set as a pod sees it: one folder, that of its own node, or the one that all nodes share."""
-    base = Base(node="shared" if shared else THIS_NODE, uri=f"file://{NODE_FOLDER}/{folder}")
-    return Binding(dataset=dataset, bases=(base,), spread=written and not shared)
+    base = Base(node=SHARED_NODE if shared else THIS_NODE, uri=f"file://{NODE_FOLDER}/{folder}")
+    return Binding(dataset=dataset, bases=(base,), spread=spread)
 
 
 def remove(cluster: Cluster, namespace: str, run_key: str, generation: str, *, config: bool = True) -> None:

@@ -10,20 +10,19 @@ from ppml_ops.attestation.evidence import Evidence, check_report_data, checked_e
 from ppml_ops.canonical import b64e
 from ppml_ops.errors import ConfigError, TransientError
 from ppml_ops.spark.k8s.access import ClusterAccess
-from ppml_ops.spark.k8s.api import Cluster
+from ppml_ops.spark.k8s.api import Cluster, LeavingError
 from ppml_ops.spark.k8s.execstream import StreamEndedError, open_exec
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import ROLE, run_labels
 from ppml_ops.spark.k8s.nodes import usable
 from ppml_ops.spark.k8s.nodesession import NodeSession, Stream
-from ppml_ops.spark.k8s.plan import SHARED_NODE
+from ppml_ops.spark.k8s.platform import SHARED_NODE
 from ppml_ops.spark.k8s.podfolder import PodFolder
-from ppml_ops.spark.k8s.pods import ENTRY, node_pod
+from ppml_ops.spark.k8s.pods import ENTRY, NODE_CONTAINER, node_pod
 from ppml_ops.spark.k8s.probe import JOB_FILE
 from ppml_ops.spark.k8s.trouble import is_over, is_ready, never_starts, trouble
 from ppml_ops.spark.profiles import Profile
 
-CONTAINER = "node"
 SERVER = [*ENTRY[:-1], "ppml_ops.spark.k8s.nodepod"]
 _PROBE = "attest"
 _PAUSE_SECONDS = 0.5
@@ -106,7 +105,7 @@ class NodePods:
         pod = self.ensure(node)
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         try:
-            return open_exec(self._cluster.transport, namespace, name, CONTAINER, SERVER)
+            return open_exec(self._cluster.transport, namespace, name, NODE_CONTAINER, SERVER)
         except ConfigError:
             now = self._cluster.get("Pod", namespace, name)
             if now is not None and is_ready(now):
@@ -147,9 +146,7 @@ class NodePods:
     def _made(self, wanted: Object) -> Object | None:
         try:
             return self._cluster.create(wanted)
-        except TransientError as error:
-            if "is just being deleted" not in error.what:
-                raise
+        except LeavingError:
             return None
 
     def _too_late(self, pod: Object | None, node: str, waited: float) -> Exception:

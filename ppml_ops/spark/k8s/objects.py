@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ppml_ops.spark.k8s.kinds import Object
 from ppml_ops.spark.k8s.names import MANAGED_BY
-from ppml_ops.spark.k8s.platform import KubernetesPlatform
+from ppml_ops.spark.k8s.platform import SHARED_NODE, KubernetesPlatform
 from ppml_ops.spark.k8s.pods import ENTRY, UID
 from ppml_ops.spark.profiles import Profile
 
@@ -152,7 +152,7 @@ def prepare_pod(
     It is bound to the node without the scheduler, and runs as root with the three rights that chown needs. On a
     claim that set-up did not make it is an ordinary pod of the namespace, and can only use what it may.
     """
-    folder = "shared" if platform.topology == "shared" else node
+    folder = SHARED_NODE if platform.shared else node
     words = ["-c", _PREPARE, folder, str(UID), "remove" if remove else "make"]
     spec: Object = {
         "nodeName": node,

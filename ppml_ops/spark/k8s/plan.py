@@ -6,11 +6,12 @@ keys it gets.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from ppml_ops.canonical import canonical_json
 from ppml_ops.spark.k8s.names import MAX_GENERATION, code_name, config_name, generation_labels
 from ppml_ops.spark.k8s.platform import DnsLabel
+from ppml_ops.spark.placement import NodeName
 
 #: Folders inside every pod; see docs/kubernetes.md.
 GENERATION_FOLDER = "/ppml/generation"
@@ -32,10 +33,6 @@ AGENT, JOB, PROFILE, PODS, TICKET, BROKER_CA = (
 CODE_PIECE = "code.{:03d}"
 #: Placeholder for the node's name in bindings; each pod puts its own in.
 THIS_NODE = "this-node"
-#: The one node of the topology `shared`.
-SHARED_NODE = "shared"
-
-NodeName = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 
 
 class PodPlan(BaseModel):

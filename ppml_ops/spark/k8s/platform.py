@@ -11,6 +11,8 @@ HostPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]{1,200}$"
 Quantity = Annotated[str, StringConstraints(pattern="^[0-9]{1,9}(m|Ki|Mi|Gi)?$")]
 
 Mode = Literal["cluster", "client", "operator"]
+#: The one node of the topology `shared`, and its folder on the volume.
+SHARED_NODE = "shared"
 
 
 class KubernetesPlatform(BaseModel):
@@ -67,6 +69,11 @@ class KubernetesPlatform(BaseModel):
     )
 
     @property
+    def shared(self) -> bool:
+        """Whether all nodes see one folder, called `SHARED_NODE`."""
+        return self.topology == "shared"
+
+    @property
     def spread(self) -> bool:
         """Whether no process sees all that a job wrote; in client mode the driver never does."""
-        return self.topology == "node-folders" or self.mode == "client"
+        return not self.shared or self.mode == "client"

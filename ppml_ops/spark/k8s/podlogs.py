@@ -1,18 +1,16 @@
-"""What a container prints, followed across lost connections; nothing comes twice, nothing is left out."""
+"""What a container prints, read again after a lost connection; nothing comes twice, nothing is left out."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.http import CutError
-from ppml_ops.spark.k8s.kinds import Object, kind_of
+from ppml_ops.spark.k8s.kinds import kind_of
 from ppml_ops.spark.k8s.refusals import Request
 
 MAX_LINE = 16 << 10
 _IDLE_SECONDS = 60.0
-_PAUSE_SECONDS = 1.0
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 
@@ -30,7 +28,6 @@ def read_log(
     container: str,
     *,
     since: str = "",
-    follow: bool = False,
     patience: float | None = None,
 ) -> Iterator[LogLine]:
     """Whole lines after `since` (the time of the last one seen), to the end or to where the connection is cut.
@@ -41,8 +38,6 @@ def read_log(
     query: dict[str, str] = {"container": container, "timestamps": "true"}
     if since:
         query["sinceTime"] = since
-    if follow:
-        query["follow"] = "true"
     path = kind_of("Pod").path(namespace, pod, "log")
     request = Request("get", f"pods/log {namespace}/{pod}")
     pieces = cluster.transport.stream(request, path, query, idle=_IDLE_SECONDS, patience=patience)
@@ -50,46 +45,6 @@ def read_log(
         at, _, text = line.partition(" ")
         if _STAMP.fullmatch(at) and at > since:  # the server knows whole seconds only
             yield LogLine(at, text)
-
-
-def follow_log(
-    cluster: Cluster,
-    namespace: str,
-    pod: str,
-    container: str,
-    *,
-    since: str = "",
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[LogLine]:
-    """All lines until the container has ended, the pod is gone, or `stop` says so.
-
-    Raises:
-        ConfigError, TransientError: see `refusals`.
-    """
-    while not stop():
-        found = cluster.get("Pod", namespace, pod)
-        if found is None:
-            return
-        begun, ended = _state(found, container)
-        for line in read_log(cluster, namespace, pod, container, since=since, follow=True) if begun else ():
-            since = line.at
-            yield line
-            if stop():
-                return
-        if ended:
-            return
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _state(pod: Object, container: str) -> tuple[bool, bool]:
-    """Whether the container ever started, and whether it (or the whole pod) has ended."""
-    status = pod.get("status", {})
-    over = status.get("phase") in ("Succeeded", "Failed")
-    for one in status.get("containerStatuses") or ():
-        if one.get("name") == container:
-            state = one.get("state", {})
-            return "waiting" not in state, over or "terminated" in state
-    return False, over
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -12,14 +12,19 @@ from ppml_ops.spark.k8s.plan import (
     LOCAL_FOLDER,
     NODE_FOLDER,
     SECRET_FOLDER,
-    SHARED_NODE,
     WORK_FOLDER,
     PodPlan,
 )
-from ppml_ops.spark.k8s.platform import KubernetesPlatform
+from ppml_ops.spark.k8s.platform import SHARED_NODE, KubernetesPlatform
 from ppml_ops.spark.profiles import Profile
 
 UID = 185
+#: Names of the containers; Spark looks for its own by these.
+DRIVER_CONTAINER, EXECUTOR_CONTAINER, NODE_CONTAINER = (
+    "spark-kubernetes-driver",
+    "spark-kubernetes-executor",
+    "node",
+)
 ENTRY = [
     "/opt/ppml/bin/python3", "-I", "-X", "pycache_prefix=/dev/null/pycache", "-m", "ppml_ops.spark.pod",
 ]  # fmt: skip
@@ -46,7 +51,7 @@ def driver_pod(plan: PodPlan, profile: Profile) -> Document:
     spec["terminationGracePeriodSeconds"] = round(profile.stop_grace) + 5
     memory = memory_mib(platform.resources.driver_memory) + OVERHEAD_MIB
     spec["containers"][0] |= {
-        "name": "spark-kubernetes-driver",
+        "name": DRIVER_CONTAINER,
         "args": ["driver"],
         "resources": _resources(platform, platform.driver_cpu, memory),
     }
@@ -68,7 +73,7 @@ def executor_template(plan: PodPlan, profile: Profile) -> Document:
         }
     ]
     container = body["spec"]["containers"][0]
-    container["name"] = "spark-kubernetes-executor"
+    container["name"] = EXECUTOR_CONTAINER
     if profile.platform.extended_resources:
         extended = dict(profile.platform.extended_resources)
         container["resources"] = {"requests": extended, "limits": extended}
@@ -93,7 +98,7 @@ def node_pod(run_key: str, profile: Profile, node: str, name: str, deadline: int
     spec["terminationGracePeriodSeconds"] = 1
     container = spec["containers"][0]
     container |= {
-        "name": "node",
+        "name": NODE_CONTAINER,
         "args": ["node"],
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
     }
@@ -186,7 +191,7 @@ def _claim(platform: KubernetesPlatform) -> Document:
 
 
 def _node_path(platform: KubernetesPlatform) -> str:
-    return "shared" if platform.topology == "shared" else "$(NODE_NAME)"
+    return SHARED_NODE if platform.shared else "$(NODE_NAME)"
 
 
 def _memory(name: str, limit: str) -> Document:

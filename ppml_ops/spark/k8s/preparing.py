@@ -28,7 +28,7 @@ def prepare_nodes(cluster: Cluster, profile: Profile, *, remove: bool = False) -
     said, images, own = [], set(), own_claim(cluster, profile)
     with nullcontext() if own else _setup_space(cluster, profile):
         pods = {}
-        for node in nodes if platform.topology != "shared" else nodes[:1]:
+        for node in nodes[:1] if platform.shared else nodes:
             name = f"prepare-{hashlib.sha256(node.encode()).hexdigest()[:8]}"
             wanted = prepare_pod(platform, node, name, remove=remove, own_claim=own)
             gone(cluster, wanted)

@@ -14,7 +14,7 @@ from ppml_ops.errors import ConfigError
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.k8s.plan import LOCAL_FOLDER, SECRET_FOLDER, PodPlan
 from ppml_ops.spark.k8s.platform import KubernetesPlatform
-from ppml_ops.spark.k8s.pods import OVERHEAD_MIB, executor_template
+from ppml_ops.spark.k8s.pods import EXECUTOR_CONTAINER, OVERHEAD_MIB, executor_template
 from ppml_ops.spark.placement import Placement
 from ppml_ops.spark.profiles import Profile
 from ppml_ops.spark.render import Submission, Tools, base_environment, fixed, submit_argv
@@ -24,7 +24,6 @@ from ppml_ops.spark.tools import shared_socket_folder
 RPC_SECRET = f"{SECRET_FOLDER}/rpc"
 POD_PYTHON = "/opt/ppml/bin/python3"
 TEMPLATE = "conf/executor.json"
-EXECUTOR_CONTAINER = "spark-kubernetes-executor"
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,7 @@ def pod_state(pod: Object, now: float) -> PodState:
 
 def _ended_from_outside(status: Document, ended: Document, leaving: bool) -> str:
     """Who ended a container that ended by a signal; "" for nobody but itself, as for want of memory."""
-    disrupted = [
-        one
-        for one in status.get("conditions") or ()
-        if one.get("type") == "DisruptionTarget" and one.get("status") == "True"
-    ]
+    disrupted = _disruptions(status)
     reason = str(status.get("reason") or "")
     if reason in _OUTSIDE or disrupted or ended.get("reason") == "ContainerStatusUnknown":
         said = disrupted[0].get("message") if disrupted else status.get("message")
@@ -92,12 +88,15 @@ def _ended_from_outside(status: Document, ended: Document, leaving: bool) -> str
 
 def _given_up(status: Document) -> bool:
     """The control plane evicts it because its node is silent; the process may still run there."""
-    return any(
-        one.get("type") == "DisruptionTarget"
-        and one.get("status") == "True"
-        and one.get("reason") == "DeletionByTaintManager"
+    return any(one.get("reason") == "DeletionByTaintManager" for one in _disruptions(status))
+
+
+def _disruptions(status: Document) -> list[Document]:
+    return [
+        one
         for one in status.get("conditions") or ()
-    )
+        if one.get("type") == "DisruptionTarget" and one.get("status") == "True"
+    ]
 
 
 def _condition(status: Document) -> str:
@@ -121,12 +120,12 @@ def parse_report(message: object) -> Report:
 
 
 def seconds_of(timestamp: str | None) -> float:
-    """An RFC 3339 time in Unix seconds; none is now and counts from the epoch's end: age 0."""
+    """An RFC 3339 time in Unix seconds; infinity for none, so that what has no time yet is never too old."""
     return datetime.fromisoformat(timestamp).timestamp() if timestamp else float("inf")
 
 
-def full_quotas(quotas: Iterable[Document]) -> str:
-    """Which limits of the namespace are used up so far that a pod may not fit, e.g. `pods 4/4`; one line."""
+def quota_use(quotas: Iterable[Document]) -> str:
+    """What is used of the namespace's limits, e.g. `small: pods 4 of 4 used`; one line."""
     lines = []
     for quota in quotas:
         hard, used = quota.get("status", {}).get("hard", {}), quota.get("status", {}).get("used", {})

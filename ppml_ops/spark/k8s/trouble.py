@@ -38,8 +38,7 @@ def is_over(pod: Object) -> bool:
 def final_trouble(pod: Object) -> PpmlError | None:
     """The error for a pod that will never run; None while it still may."""
     name = pod["metadata"]["name"]
-    for one in pod.get("status", {}).get("containerStatuses") or ():
-        waiting = one.get("state", {}).get("waiting") or {}
+    for waiting in _states(pod, "waiting"):
         if (reason := waiting.get("reason")) in _FINAL:
             said = shown(waiting.get("message", ""), 300)
             return ConfigError(f"pod {name} can't start: {reason}: {said}", next_step=_FINAL[reason])
@@ -48,14 +47,15 @@ def final_trouble(pod: Object) -> PpmlError | None:
 
 def never_starts(pod: Object, seconds: float) -> bool:
     """Whether waiting longer than `seconds` can't help."""
-    waiting = [one.get("state", {}).get("waiting") or {} for one in _containers(pod)]
     return final_trouble(pod) is not None or (
-        seconds > _IMAGE_SECONDS and any(one.get("reason") in _IMAGE for one in waiting)
+        seconds > _IMAGE_SECONDS and any(one.get("reason") in _IMAGE for one in _states(pod, "waiting"))
     )
 
 
-def _containers(pod: Object) -> Sequence[Object]:
-    return pod.get("status", {}).get("containerStatuses") or ()
+def _states(pod: Object, state: str) -> list[Object]:
+    """What the containers that are in `state` say of it."""
+    containers = pod.get("status", {}).get("containerStatuses") or ()
+    return [one["state"][state] for one in containers if one.get("state", {}).get(state)]
 
 
 def trouble(pod: Object, events: Sequence[Object], seconds: float) -> PpmlError:
@@ -63,14 +63,12 @@ def trouble(pod: Object, events: Sequence[Object], seconds: float) -> PpmlError:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     what = f"pod {name} does not run after {seconds:.0f} s"
     if is_over(pod):
-        ended = [one.get("state", {}).get("terminated") or {} for one in status.get("containerStatuses") or ()]
-        codes = "".join(f" exit code {one['exitCode']}" for one in ended if "exitCode" in one)
+        codes = "".join(f" exit code {one['exitCode']}" for one in _states(pod, "terminated"))
         why = shown(f"{status.get('reason', '')} {status.get('message', '')}{codes}", 300) or "no reason given"
         return TransientError(f"pod {name} has ended: {why}", next_step="look at its log; the task tries again")
     if final := final_trouble(pod):
         return final
-    for one in status.get("containerStatuses") or ():
-        waiting = one.get("state", {}).get("waiting") or {}
+    for waiting in _states(pod, "waiting"):
         if waiting.get("reason") in _IMAGE:
             said = shown(waiting.get("message", ""), 300)
             return ConfigError(

@@ -6,18 +6,17 @@ A profile is a YAML file of this folder (or of a folder of the user's) with the 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ppml_ops.errors import ConfigError
 from ppml_ops.spark.job import NODE_FOLDERS, Resources
-from ppml_ops.spark.k8s.platform import KubernetesPlatform
+from ppml_ops.spark.k8s.platform import SHARED_NODE, KubernetesPlatform
+from ppml_ops.spark.placement import NodeName
 
 MAX_PROFILE_BYTES = 64 * 1024
-
-NodeName = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 
 
 class Profile(BaseModel):
@@ -102,7 +101,7 @@ class Profile(BaseModel):
         """Where the data of its jobs lies. Measured, so that no process can be told that it sees all parts."""
         if self.kubernetes is None:
             return "two-nodes"
-        return NODE_FOLDERS if self.kubernetes.spread else "shared"
+        return NODE_FOLDERS if self.kubernetes.spread else SHARED_NODE
 
     @property
     def resources(self) -> Resources:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ppml_ops.spark.k8s.names import ROLE, driver_name
-from tests.cluster.life_cycle.conftest import World
+from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
 
 STARTING = "Spark 4"

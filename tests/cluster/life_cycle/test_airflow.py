@@ -11,7 +11,7 @@ import pytest
 
 from ppml_ops.lifecycle.generations import generations
 from ppml_ops.lifecycle.run import load_run
-from tests.cluster.life_cycle.conftest import World
+from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
 
 ROWS, SEED = 300, 5

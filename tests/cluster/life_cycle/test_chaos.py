@@ -19,10 +19,10 @@ from ppml_ops.lifecycle.tickets import current_ticket
 from ppml_ops.spark.job import parse_job
 from ppml_ops.spark.k8s.setup import plan
 from ppml_ops.workloads import path_of
-from tests.cluster.life_cycle.conftest import World
 from tests.cluster.life_cycle.started import EXECUTORS, STARTING, Started
 from tests.support import cluster as support
 from tests.support.cluster_site import Proxy, wait_until
+from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
 
 pytestmark = pytest.mark.long

@@ -16,10 +16,10 @@ from ppml_ops.lifecycle.tickets import current_ticket, read_ticket
 from ppml_ops.spark.k8s.kinds import KINDS
 from ppml_ops.spark.k8s.podlogs import read_log
 from ppml_ops.spark.k8s.secret import rpc_secret
-from tests.cluster.life_cycle.conftest import World
 from tests.cluster.life_cycle.started import EXECUTORS, Started
 from tests.e2e.test_leaks import installation_canaries
 from tests.support import cluster as support
+from tests.support.cluster_world import World
 from tests.support.leaks import Canary, Leak, in_bytes, in_file, in_processes
 from tests.support.life_cycle import LifeCycle
 from tests.support.people import AWKWARD, answer, read_rows, write_people

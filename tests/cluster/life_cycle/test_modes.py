@@ -5,7 +5,7 @@ from datetime import date
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.lifecycle.gather import result_manifests
 from ppml_ops.lifecycle.nodes import WORKER_NODE
-from tests.cluster.life_cycle.conftest import World
+from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
 
 

@@ -12,7 +12,15 @@ from ppml_ops.errors import ConfigError, DeniedError, TransientError, WorkloadEr
 from ppml_ops.spark import launcher as launcher_module
 from ppml_ops.spark.job import SparkJob
 from ppml_ops.spark.launcher import LocalLauncher
-from ppml_ops.spark.placement import Base, Binding, Placement, PlatformDevice
+from ppml_ops.spark.placement import (
+    Base,
+    Binding,
+    NoDevice,
+    Placement,
+    PlatformDevice,
+    TsmDevice,
+    device_of,
+)
 from ppml_ops.spark.profiles import load_profile
 from ppml_ops.spark.running import Running
 
@@ -96,10 +104,10 @@ def test_what_lies_in_the_folder_for_the_tee(stand: Stand) -> None:
     assert (stand.folder.stat().st_mode & 0o777) == 0o700
 
 
-def test_the_entry_point_is_told_of_the_platform_and_asks_it_itself(tmp_path: Path) -> None:
-    profile = load_profile("local")
-    launcher = LocalLauncher(profile, platform_socket=tmp_path / "platform.sock")
-    assert launcher._device() == PlatformDevice(path=str(tmp_path / "platform.sock"))
+def test_the_entry_point_is_told_of_the_platform_and_asks_it_itself() -> None:
+    assert device_of("socket", "/run/platform.sock") == PlatformDevice(path="/run/platform.sock")
+    assert device_of("tsm", "/run/platform.sock") == TsmDevice()
+    assert device_of("none", "/run/platform.sock") == NoDevice()
 
 
 def test_bytecode_that_lay_in_the_work_folder_is_gone(stand: Stand) -> None:

@@ -10,10 +10,11 @@ import pytest
 from ppml_ops.errors import ConfigError, DeniedError, PpmlError, TransientError, WorkloadError
 from ppml_ops.spark.driving import EXECUTORS_FAILED
 from ppml_ops.spark.k8s import following
-from ppml_ops.spark.k8s.following import PodJob, Seen, trouble
+from ppml_ops.spark.k8s.following import PodJob
 from ppml_ops.spark.k8s.names import generation_labels
 from ppml_ops.spark.k8s.podlogs import LogLine
-from ppml_ops.spark.k8s.status import PodState, full_quotas, parse_report, pod_state
+from ppml_ops.spark.k8s.seen import Seen, trouble
+from ppml_ops.spark.k8s.status import PodState, parse_report, pod_state, quota_use
 from ppml_ops.spark.profiles import Profile
 from tests.unit.spark.k8s.profiles import cluster_profile
 
@@ -350,9 +351,9 @@ def test_when_a_trigger_wakes_its_task(looks: list[dict[str, Any]], wanted: bool
 
 def test_texts_of_the_cluster_are_cut_and_printable() -> None:
     hard = {f"limits.x{number}\x1b": "1" for number in range(100)}
-    text = full_quotas([{"metadata": {"name": "q"}, "status": {"hard": hard, "used": {}}}])
+    text = quota_use([{"metadata": {"name": "q"}, "status": {"hard": hard, "used": {}}}])
     assert len(text) <= 600 and "\x1b" not in text
-    assert full_quotas([]) == ""
+    assert quota_use([]) == ""
 
 
 def test_errors_are_of_our_tree() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ppml_ops.spark.k8s.application import spark_application
-from ppml_ops.spark.k8s.plan import SHARED_NODE
+from ppml_ops.spark.k8s.platform import SHARED_NODE
 from ppml_ops.spark.k8s.pods import driver_pod, executor_template, node_pod
 from ppml_ops.spark.profiles import Profile, load_profile
 from tests.unit.spark.k8s.pod_builders import GENERATION, plan
