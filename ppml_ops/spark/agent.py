@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ MAX_CONFIG_BYTES = 256 * 1024
 MAX_TICKET_BYTES = 4 << 20
 #: Beside agent.json: which keys the entry point got, see `check_same_keys`.
 BUNDLE_DIGEST = "bundle.sha256"
+#: Less than the two minutes for which a JVM waits for its agent.
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
 
 
 def read_config(path: Path) -> AgentConfig:
@@ -77,12 +81,15 @@ def check_measurement(config: AgentConfig, ticket: str, job_digest: str | None =
 def release(config: AgentConfig, job_digest: str | None = None) -> "KeyBundle":
     """The job's keys from the broker, against evidence of this process's TEE.
 
+    A broker or platform that is away is waited for: what is started again in a minute ends no job.
+
     Args:
         config: what agent.json says.
         job_digest: see `check_measurement`.
 
     Raises:
-        DeniedError, IntegrityError, ConfigError, TransientError
+        DeniedError, IntegrityError, ConfigError
+        TransientError: nobody answered for `PATIENCE_SECONDS`.
     """
     ticket = _read(Path(config.ticket), MAX_TICKET_BYTES).decode("ascii", "replace").strip()
     check_measurement(config, ticket, job_digest)
@@ -91,7 +98,14 @@ def release(config: AgentConfig, job_digest: str | None = None) -> "KeyBundle":
 
     provider = provider_for(config.device.model_dump(mode="json"))
     client = BrokerClient(config.broker_url, Path(config.broker_ca))
-    return client.release(ticket, provider, config.generation, config.tee)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return client.release(ticket, provider, config.generation, config.tee)
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_SECONDS)
 
 
 def bundle_digest(bundle: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from ppml_ops.attestation.measure import code_digest
-from ppml_ops.errors import ConfigError, DeniedError, IntegrityError
+from ppml_ops.broker.client import BrokerClient
+from ppml_ops.errors import ConfigError, DeniedError, IntegrityError, TransientError
 from ppml_ops.spark import agent
 from ppml_ops.spark.job import CodeBundle, parse_job
 from ppml_ops.spark.placement import AgentConfig, Binding, NoDevice
@@ -94,6 +95,28 @@ def test_a_job_that_was_read_before_it_was_put_back_is_denied(config: AgentConfi
 def test_unreadable_tickets_are_denied(config: AgentConfig, ticket: str) -> None:
     with pytest.raises(DeniedError, match="not a compact JWS"):
         agent.check_measurement(config, ticket)
+
+
+def test_a_broker_that_is_away_for_a_while_is_waited_for(
+    config: AgentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Any] = [TransientError("away", next_step="wait")] * 3 + [DeniedError("no", next_step="ask")]
+    asked: list[str] = []
+
+    def answer(_client: BrokerClient, _ticket: str, _provider: object, generation: str, _tee: str) -> None:
+        asked.append(generation)
+        raise answers[len(asked) - 1]
+
+    monkeypatch.setattr(BrokerClient, "release", answer)
+    monkeypatch.setattr(agent, "PAUSE_SECONDS", 0)
+    with pytest.raises(DeniedError, match="no"):
+        agent.release(config)
+    assert len(asked) == 4
+    asked.clear()
+    monkeypatch.setattr(agent, "PATIENCE_SECONDS", -1)
+    with pytest.raises(TransientError, match="away"):
+        agent.release(config)
+    assert len(asked) == 1
 
 
 def test_key_ring_joins_keys_with_folders(config: AgentConfig) -> None:
