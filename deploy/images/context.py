@@ -1,4 +1,4 @@
-"""Writes the build context of an image: `python deploy/images/context.py spark|airflow|sim DIR`.
+"""Writes the build context of an image: `python deploy/images/context.py spark|spark-s3|airflow|sim DIR`.
 
 The package goes in as it is installed here, not as a wheel: a wheel carries the DAG folders too, and its runner
 digest would be another one. Same tree, same bytes, modes and times. Prints the image's name and runner digest.
@@ -10,16 +10,19 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+from jars import fetch_jars
+
 import ppml_ops
 from ppml_ops.attestation.measure import runner_digest, runner_jars
 from ppml_ops.cli.shipped_files import shipped_folder
-from ppml_ops.errors import ConfigError
+from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.spark.jvm.build import build_jar
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 #: What each image takes from the checkout as it is.
 FILES = {
     "spark": ("requirements-bootstrap.txt", "requirements-spark.txt"),
+    "spark-s3": ("requirements-bootstrap.txt", "requirements-spark.txt"),
     "airflow": ("requirements-bootstrap.txt", "requirements.txt"),
     "sim": ("requirements-bootstrap.txt", "requirements-sim.txt"),
 }
@@ -37,7 +40,8 @@ def make_context(kind: str, folder: Path) -> str:
     """Fill `folder`, which is empty or does not exist; returns the digest of the runner in it.
 
     Raises:
-        ConfigError: no such image, or the installation here can't be copied.
+        ConfigError: no such image, or the installation here can't be copied, or see `fetch_jars`.
+        TransientError: see `fetch_jars`.
     """
     if kind not in FILES:
         raise ConfigError(f"there is no image {kind!r}", next_step=f"use one of {', '.join(FILES)}")
@@ -61,7 +65,9 @@ def make_context(kind: str, folder: Path) -> str:
     for name in FILES[kind]:
         source = CHECKOUT / name
         (copy_tree if source.is_dir() else copy_file)(source, folder / name)
-    copy_file(CHECKOUT / "deploy/images" / kind / "Dockerfile", folder / "Dockerfile")
+    copy_file(CHECKOUT / "deploy/images" / kind.removesuffix("-s3") / "Dockerfile", folder / "Dockerfile")
+    if kind == "spark-s3":
+        fetch_jars(CHECKOUT / "deploy/images/s3", prefix / "share/hadoop-s3")
     if kind != "sim":
         copy_file(CHECKOUT / "deploy/images/java_trust.py", folder / "java_trust.py")
     copy_file(CHECKOUT / "LICENSE", prefix / "share/ppml-ops/LICENSE")
@@ -134,12 +140,12 @@ def _normalise(folder: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Run once; returns the exit code."""
     if len(arguments) != 2:
-        sys.stderr.write("usage: context.py spark|airflow|sim DIR\n")
+        sys.stderr.write("usage: context.py spark|spark-s3|airflow|sim DIR\n")
         return 2
     kind, folder = arguments
     try:
         digest = make_context(kind, Path(folder))
-    except ConfigError as error:
+    except PpmlError as error:
         sys.stderr.write(f"context: {error}\n")
         return error.exit_code
     sys.stdout.write(f"image ppml-ops-{kind}:{ppml_version()}\nrunner {digest}\n")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from ppml_ops.airflow.handles import NodeHandle, RunHandle, VerdictHandle, VersionHandle, version_handle
 from ppml_ops.airflow.progress import LogProgress
@@ -108,6 +109,7 @@ class Gather(OrchestratorStage):
     def __init__(self, *, node: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.node = node
+        self._stays_in: str | None = None
 
     @property
     def index(self) -> str:
@@ -116,16 +118,30 @@ class Gather(OrchestratorStage):
             raise ConfigError("gather got no node: submit left no result", next_step="clear the task `submit`")
         return self.node.node
 
+    def execute(self, context: Context) -> Any:
+        """Do the stage's work; where there was nothing to bring home, the task says so by its state."""
+        super().execute(context)
+        if self._stays_in is not None:
+            raise AirflowSkipException(f"the parts lie in {self._stays_in}; merge takes them from there")
+
     def work(self, run: Run, facts: Facts, context: Context) -> None:
         """See `ppml_ops.lifecycle.gather`."""
-        parts = gather(run, facts, node=self.index)
-        self.log.info("%s: %d parts of the result", self.index, parts)
+        gathered = gather(run, facts, node=self.index)
+        self._stays_in = gathered.stays_in
+        self.log.info("%s: %d parts of the result", self.index, gathered.parts)
 
 
 class Merge(OrchestratorStage):
-    """Publish the gathered parts as the results' next versions."""
+    """Publish the gathered parts as the results' next versions.
+
+    It runs after a gather that was skipped, too: the records say whether that was by hand.
+    """
 
     stage = "merge"
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "none_failed")
+        super().__init__(**kwargs)
 
     def work(self, run: Run, facts: Facts, context: Context) -> list[VersionHandle]:
         """See `ppml_ops.lifecycle.merge`."""

@@ -43,11 +43,21 @@ def collect(node_name: str, node: AnyFolder, manifest: Manifest, home: AnyFolder
     Raises:
         IntegrityError: a part is missing, or not the one that the manifest names.
     """
-    wanted = [part for part in manifest.parts if part.node == node_name]
-    _compare(manifest, node, wanted)
+    wanted = held(node_name, node, manifest)
     table = [_copy_checked(node, home, part, lambda _n: None) for part in wanted]
     _compare(manifest, home, wanted)
     return table
+
+
+def held(node_name: str, node: AnyFolder, manifest: Manifest) -> list[Part]:
+    """The parts that `manifest` says lie on `node_name`, once each was found there; nothing is copied.
+
+    Raises:
+        IntegrityError: a part is missing, or not the one that the manifest names.
+    """
+    wanted = [part for part in manifest.parts if part.node == node_name]
+    _compare(manifest, node, wanted)
+    return wanted
 
 
 def assemble(homes: Sequence[AnyFolder], manifest: Manifest, store: DatasetStore) -> None:

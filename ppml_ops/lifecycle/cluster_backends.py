@@ -150,6 +150,7 @@ class KeptJob:
                     "exit_code": self.outcome.exit_code,
                     "application_id": self.outcome.application_id,
                     "node": self._generation.run.nodes.driver or self._job.node,
+                    "disk": self._job.node,
                 }
                 write_private(self._generation.folder / EXIT, canonical_json(record))
 

@@ -49,6 +49,12 @@ class Generation(NamedTuple):
         node = (self.exit_record or {}).get("node")
         return str(node) if node else self.run.nodes.driver
 
+    @property
+    def driver_disk(self) -> str | None:
+        """Where its driver left its log, as far as that is known: where it published, or ran."""
+        disk = (self.exit_record or {}).get("disk")
+        return str(disk) if disk else self.driver_node
+
     def output(self, node: str, dataset: str) -> AnyFolder:
         """Where its parts of a written data set lie on a node."""
         return self.run.nodes.folder(node, f"g{self.number}/{dataset}")

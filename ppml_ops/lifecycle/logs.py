@@ -32,7 +32,7 @@ def keep_sealed_logs(run: Run, dataset: str) -> list[str]:
     for generation in generations(run):
         kept: set[str] = set()
         # The driver's node first: others can't put something else in the place of what it logged.
-        for node in sorted(run.nodes.placed, key=lambda one: one != generation.driver_node):
+        for node in sorted(run.nodes.disks, key=lambda one: one != generation.driver_disk):
             if node not in silent:
                 try:
                     _keep(generation.output(node, dataset), run.dataset(dataset).folder, generation.name, kept)

@@ -3,7 +3,8 @@
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.topology import assemble
 from ppml_ops.errors import ConfigError
-from ppml_ops.lifecycle.gather import incoming, result_manifests
+from ppml_ops.lifecycle.gather import home_of, result_manifests
+from ppml_ops.lifecycle.generations import submitted_generation
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 
@@ -23,12 +24,12 @@ def merge(run: Run, facts: Facts) -> list[Manifest]:
                 f"node {node} was gathered for another generation than {done['generation']}",
                 next_step="clear `gather`",
             )
-    manifests = result_manifests(run)
+    manifests, generation = result_manifests(run), submitted_generation(run)
     for manifest in manifests:
         store = run.dataset(manifest.dataset)
-        homes = [incoming(run, manifest.dataset, str(done["generation"]), node) for node in done["nodes"]]
+        homes = [home_of(run, manifest.dataset, generation, node) for node in done["nodes"]]
         assemble(homes, manifest, store)
-        store.folder.remove(f"_incoming/{done['generation']}")
+        store.folder.remove(f"_incoming/{generation.name}")
     parts = [part for manifest in manifests for part in manifest.parts]
     facts.update(
         ticket=done["ticket"],

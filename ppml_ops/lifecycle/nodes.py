@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ppml_ops.attestation.evidence import EvidenceProvider, provider_for
 from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.datasets.folder import Folder
+from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from ppml_ops.spark.k8s.platform import SHARED_NODE
 from ppml_ops.spark.platform_client import PlatformClient, platform_socket
 
@@ -30,6 +31,21 @@ class Nodes(Protocol):
     @property
     def placed(self) -> tuple[str, ...]:
         """Nodes that need a copy of the inputs: those of the tasks, and the driver's if it is another one."""
+        ...
+
+    @property
+    def disks(self) -> tuple[str, ...]:
+        """Nodes on whose disks the job's processes leave their sealed logs."""
+        ...
+
+    @property
+    def holding(self) -> tuple[str, ...]:
+        """Nodes on which tasks leave parts of the results."""
+        ...
+
+    @property
+    def in_store(self) -> bool:
+        """Whether parts lie in an object store, from where nobody needs to bring them home."""
         ...
 
     @property
@@ -69,7 +85,8 @@ class LocalNodes:
         """Those of the profile."""
         return self._run.profile.nodes
 
-    placed = names
+    placed = disks = holding = names
+    in_store = False
 
     @property
     def driver(self) -> str:
@@ -121,19 +138,38 @@ class ClusterNodes:
     @property
     def placed(self) -> tuple[str, ...]:
         """See `Nodes`."""
+        return (STORE_NODE,) if self.in_store else self.disks
+
+    @property
+    def disks(self) -> tuple[str, ...]:
+        """See `Nodes`."""
         return (*self.names, WORKER_NODE) if self._run.profile.platform.mode == "client" else self.names
+
+    @property
+    def holding(self) -> tuple[str, ...]:
+        """See `Nodes`."""
+        return (STORE_NODE,) if self.in_store else self.names
+
+    @property
+    def in_store(self) -> bool:
+        """See `Nodes`."""
+        return self._run.profile.platform.object_store is not None
 
     @property
     def driver(self) -> str | None:
         """See `Nodes`."""
         if self._run.profile.platform.mode == "client":
             return WORKER_NODE
+        if self.in_store:
+            return STORE_NODE
         return SHARED_NODE if self._run.profile.platform.shared else None
 
     def folder(self, node: str, what: str = "") -> AnyFolder:
         """See `Nodes`."""
         if node == WORKER_NODE:
             return Folder(self._run.home / "nodes" / node / self._run.key / what)
+        if node == STORE_NODE and (store := self._run.profile.platform.object_store) is not None:
+            return Folder(f"{store.url}/{self._run.key}/{what}".rstrip("/"))
         return self._reach().folder(node, what)
 
     def evidence(self, node: str, job: Path, code: Path) -> AbstractContextManager[EvidenceProvider]:
@@ -149,7 +185,7 @@ class ClusterNodes:
         """See `Nodes`; the pods go also when a node can't be reached."""
         with ExitStack() as rest:
             rest.callback(self._reach().remove)
-            for node in self.placed:
+            for node in {*self.disks, *self.placed}:
                 rest.callback(self._remove, node)
 
     def _remove(self, node: str) -> None:

@@ -8,7 +8,8 @@ from ppml_ops.lifecycle.generations import Generation
 from ppml_ops.lifecycle.inputs import hadoop_uri, input_store
 from ppml_ops.lifecycle.tickets import read_ticket, ticket_path
 from ppml_ops.spark.job import SparkJob
-from ppml_ops.spark.k8s.launcher import pod_binding
+from ppml_ops.spark.k8s.launcher import pod_binding, store_binding
+from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from ppml_ops.spark.placement import Base, Binding, Placement
 
 
@@ -55,7 +56,11 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
                 )
             return Binding(dataset=dataset, bases=(Base(node="storage", uri=hadoop_uri(folder)),))
         where = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
-        return pod_binding(dataset, where, shared=shared, spread=mode == "write" and job.spread)
+        spread = mode == "write" and job.spread
+        if run.profile.platform.object_store is not None:
+            there = hadoop_uri(run.nodes.folder(STORE_NODE, where))
+            return store_binding(dataset, there, where, spread=spread)
+        return pod_binding(dataset, where, shared=shared, spread=spread)
 
     return _placement(generation, job, tuple(binding(item.dataset, item.mode) for item in job.datasets))
 

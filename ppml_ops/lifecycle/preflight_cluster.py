@@ -3,14 +3,18 @@
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ppml_ops.errors import ConfigError
+from ppml_ops.datasets.any_folder import AnyFolder
+from ppml_ops.errors import ConfigError, PpmlError
 from ppml_ops.lifecycle.broker_access import broker_endpoint
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.k8s.nodes import node_states
+from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from ppml_ops.spark.k8s.platform import SHARED_NODE
+from ppml_ops.spark.k8s.refusals import shown
 
 _ADMIN = "the cluster administrator"
+_PROBE = "_preflight"
 
 
 def check_cluster(run: Run, facts: Facts) -> None:
@@ -45,8 +49,30 @@ def check_cluster(run: Run, facts: Facts) -> None:
             next_step="bring a node back, or correct node_selector or tolerations in the profile",
             who=_ADMIN,
         )
+    if run.nodes.in_store:
+        check_store(run.nodes.folder(STORE_NODE))
     facts["cluster_nodes"] = nodes
     facts["nodes"] = [SHARED_NODE] if platform.shared else nodes
+
+
+def check_store(folder: AnyFolder) -> None:
+    """Write and remove a small object: inputs go there, and results are read and removed there.
+
+    Raises:
+        ConfigError: that is not possible from here.
+    """
+    try:
+        with folder.open_write(_PROBE) as file:
+            file.write(b"1")
+        folder.remove(_PROBE)
+    except PpmlError:
+        raise
+    except Exception as error:  # the clients of object stores raise anything
+        why = f"{type(error).__name__}: {shown(error, 300)}"
+        raise ConfigError(
+            f"the object store at {folder} can't be used from this worker: {why}",
+            next_step="make the bucket; give this worker its address and credentials (AWS_ENDPOINT_URL, AWS_…)",
+        ) from error
 
 
 def is_loopback(url: str) -> bool:

@@ -78,7 +78,7 @@ def drive(
 
     first = next(iter(written.values()))
     life = LifeCycle(error_conditions(spark_home))
-    path = log_path(work.binding(first.dataset).bases[0], work.config.generation)
+    path = log_path(work.binding(first.dataset), work.config.generation)
     with SealedLog(path, first.key, first.dataset) as log:
         supervisor = Supervisor(submission, log, life, say, grace=work.profile.stop_grace, clear=clear)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,6 +35,11 @@ class Binding(_Model):
         False,
         description="Written: every process has the folder of its own node only, and can't see the others'.",
     )
+    logs: str | None = Field(
+        None,
+        pattern=r"^file:///[^\s\x00-\x1f]*$",
+        description="Written: folder of the sealed log, where the parts do not lie in a folder.",
+    )
 
     @model_validator(mode="after")
     def _own_folder(self) -> Self:

@@ -18,30 +18,31 @@ from typing import Self
 from ppml_ops.crypto.sealed import SealedWriter
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.errors import ConfigError
-from ppml_ops.spark.placement import Base
+from ppml_ops.spark.placement import Binding
 
 LOG_FOLDER = "_logs"
 PIECE_BYTES = 1 << 20
 PIECE_SECONDS = 10.0
 
 
-def log_path(base: Base, generation: str, executor: str | None = None) -> Path:
+def log_path(binding: Binding, generation: str, executor: str | None = None) -> Path:
     """Where the log of a generation lies in base 0 of the output data set; hidden from Spark by its name.
 
     Args:
-        base: the folder of this process.
+        binding: of the output data set, as this process has it.
         generation: whose log.
         executor: number of the executor; None is the driver, and all of a job in local mode.
 
     Raises:
-        ConfigError: the base is not on a file system of this host.
+        ConfigError: that is not on a file system of this host.
     """
-    folder = Folder(base.uri)
-    if not folder.is_local:
+    uri = binding.logs or binding.bases[0].uri
+    if not uri.startswith("file:"):
         raise ConfigError(
-            f"the sealed log can't be written to {base.uri}: only file:// folders are supported in local mode",
+            f"the sealed log can't be written to {uri}: it needs a file:// folder",
             next_step="place the output data set on a local folder",
         )
+    folder = Folder(uri)
     return folder.local(f"{LOG_FOLDER}/{generation}{'' if executor is None else f'-e{executor}'}.log")
 
 

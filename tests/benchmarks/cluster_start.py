@@ -3,7 +3,6 @@
 import os
 import statistics
 import subprocess
-import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -121,7 +120,8 @@ def _bare(cluster: Cluster, image: str) -> float:
         *(word for key, value in settings.items() for word in ("--conf", f"{key}={value}")),
         _PI, "2",
     ]  # fmt: skip
-    environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(spark_home())}
+    environment = os.environ | {"SPARK_HOME": str(spark_home())}
+    environment.pop("PYSPARK_PYTHON", None)  # it would become that of the pods
     begun = time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, check=False, cwd=Path("/"))
     if done.returncode != 0:
@@ -133,13 +133,13 @@ def _bare(cluster: Cluster, image: str) -> float:
         phase = "pending"
         while phase in ("pending", "running"):
             pod = cluster.get("Pod", namespace, name)
-            phase = pod_state(pod, cluster.now()).phase if pod else "lost"
-            lines = (
-                read_log(cluster, namespace, name, DRIVER_CONTAINER) if phase in ("running", "ended") else ()
-            )
+            state = pod_state(pod, cluster.now()) if pod else None
+            phase = state.phase if state and not state.never_starts else "lost"
+            has_log = phase in ("running", "ended")
+            lines = list(read_log(cluster, namespace, name, DRIVER_CONTAINER)) if has_log else []
             if any("Starting task 0.0 in stage 0.0" in line.text for line in lines):
                 return time.monotonic() - begun
             time.sleep(_PAUSE_SECONDS)
     finally:
         cluster.delete("Pod", namespace, name, grace=0)
-    raise WorkloadError("the bare job started no task", next_step="look at its pod")
+    raise WorkloadError(f"the bare job started no task: {lines[-3:]}", next_step="look at its pod")

@@ -52,12 +52,12 @@ def has_harness(kubeconfig: str) -> bool:
 
 
 def find_image(kind: str, kubeconfig: str) -> str:
-    """Name of an image (`spark`, `sim`, `airflow`) of this checkout that the nodes have or can pull.
+    """Name of an image (`spark`, `spark-s3`, `sim`, `airflow`) of this checkout that the nodes have or pull.
 
     Raises:
         NoClusterError: none is named, and it can't be built for this cluster.
     """
-    variable = f"PPML_OPS_TEST_{kind.upper()}_IMAGE"
+    variable = f"PPML_OPS_TEST_{kind.upper().replace('-', '_')}_IMAGE"
     if given := os.environ.get(variable):
         return given
     if not has_harness(kubeconfig):

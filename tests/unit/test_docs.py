@@ -16,6 +16,7 @@ from ppml_ops.cli.app import app
 from ppml_ops.errors import PpmlError
 from ppml_ops.settings import Settings
 from ppml_ops.spark.job import Resources
+from ppml_ops.spark.k8s.objectstore import ObjectStore
 from ppml_ops.spark.k8s.platform import KubernetesPlatform
 from ppml_ops.spark.profiles import Profile
 
@@ -95,7 +96,7 @@ def test_the_check_of_commands_finds_wrong_ones() -> None:
     assert command_problem(["shred"]) == "there is no command shred"
 
 
-@pytest.mark.parametrize("model", [Profile, KubernetesPlatform, Resources])
+@pytest.mark.parametrize("model", [Profile, KubernetesPlatform, ObjectStore, Resources])
 def test_all_fields_of_profiles_are_documented_as_they_are(model: type[BaseModel]) -> None:
     rows = table_rows("docs/profiles.md")
     for name, field in model.model_fields.items():

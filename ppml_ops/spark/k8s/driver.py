@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ppml_ops.errors import ConfigError
 from ppml_ops.files import write_private
 from ppml_ops.spark.driving import drive, prepare
 from ppml_ops.spark.inside import Voice, enter_td, keys_of, outputs
 from ppml_ops.spark.k8s.arrival import Arrived, td_name
+from ppml_ops.spark.k8s.objectstore import JARS
+from ppml_ops.spark.k8s.platform import KubernetesPlatform
 from ppml_ops.spark.k8s.render import (
     RPC_SECRET,
     TEMPLATE,
@@ -25,6 +28,15 @@ _CLUSTER_VARIABLES = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 _APPLICATION_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
+def check_client(platform: KubernetesPlatform, jars: Path = Path(JARS)) -> None:
+    """Raises ConfigError when this image can't use the object store of the profile."""
+    if platform.object_store is not None and not jars.is_dir():
+        raise ConfigError(
+            f"image {platform.image} has no client of object stores",
+            next_step="build the image spark-s3 (docs/images.md) and name it in the profile",
+        )
+
+
 def run_driver(arrived: Arrived, tools: Tools, environment: Mapping[str, str], say: Voice) -> int:
     """From arrival to the end of the application; returns the exit code.
 
@@ -32,6 +44,7 @@ def run_driver(arrived: Arrived, tools: Tools, environment: Mapping[str, str], s
         PpmlError: before Spark started, or for files that no manifest lists.
     """
     api_server = in_cluster(environment)
+    check_client(arrived.work.profile.platform)
     work = enter_td(arrived.work, td_name(arrived))
     bundle = keys_of(work)
     say(f"keys released to driver {arrived.pod_name}")

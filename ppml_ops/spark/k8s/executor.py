@@ -11,7 +11,7 @@ from ppml_ops.spark.inside import ENDED_ON_REQUEST, Voice, enter_td, keys_of, ou
 from ppml_ops.spark.k8s.arrival import Arrived, td_name
 from ppml_ops.spark.k8s.jvm import executor_argv, executor_id
 from ppml_ops.spark.k8s.plan import LOCAL_FOLDER
-from ppml_ops.spark.k8s.render import RPC_SECRET
+from ppml_ops.spark.k8s.render import RPC_SECRET, pod_environment
 from ppml_ops.spark.k8s.secret import rpc_secret, write_secret
 from ppml_ops.spark.logfilter import EXIT_OF_CLASS, LifeCycle
 from ppml_ops.spark.render import Submission, Tools, base_environment
@@ -31,9 +31,9 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     """
     number = executor_id(environment)
     folder = PurePosixPath(arrived.work.folder)
-    argv = executor_argv(
-        environment, tools, folder / "work" / "tmp"
-    )  # refused before anyone is asked for a key
+    store = arrived.work.profile.platform.object_store is not None
+    # Refused before anyone is asked for a key.
+    argv = executor_argv(environment, tools, folder / "work" / "tmp", store=store)
     work = enter_td(arrived.work, td_name(arrived))
     bundle = keys_of(work)
     written = outputs(work, bundle)
@@ -42,9 +42,10 @@ def run_executor(arrived: Arrived, tools: Tools, environment: Mapping[str, str],
     make_socket_folder(shared_socket_folder(arrived.plan.generation))
     for name in WORK_FOLDERS:
         private_dir(work.folder / "work" / name)
-    submission = Submission(argv, {}, executor_environment(tools, folder, environment))
+    variables = executor_environment(tools, folder, environment) | pod_environment(work.profile)
+    submission = Submission(argv, {}, variables)
     life = LifeCycle(error_conditions(Path(tools.spark_home)), user_code=True)
-    path = log_path(work.binding(first.dataset).bases[0], work.config.generation, number)
+    path = log_path(work.binding(first.dataset), work.config.generation, number)
     with SealedLog(path, first.key, first.dataset) as log:
         supervisor = Supervisor(
             submission, log, life, say, grace=work.profile.stop_grace, clear=bundle.clear_logs

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from ppml_ops.errors import ConfigError, DeniedError
+from ppml_ops.spark.k8s.objectstore import JARS
 from ppml_ops.spark.k8s.render import RPC_SECRET
 from ppml_ops.spark.render import PROTECTED_TRAFFIC, Tools, jvm_options
 
@@ -74,13 +75,16 @@ def application_id(environment: Mapping[str, str]) -> str:
     return _given(environment, "SPARK_APPLICATION_ID")
 
 
-def executor_argv(environment: Mapping[str, str], tools: Tools, temporary: PurePosixPath) -> list[str]:
+def executor_argv(
+    environment: Mapping[str, str], tools: Tools, temporary: PurePosixPath, *, store: bool = False
+) -> list[str]:
     """What starts the JVM of an executor.
 
     Args:
         environment: what Spark has written into the pod.
         tools: where Java, Spark and our jar lie; nothing else comes onto the class path.
         temporary: folder for temporary files.
+        store: the image's jars for an object store too.
 
     Raises:
         DeniedError: an option that is not on the list.
@@ -96,7 +100,7 @@ def executor_argv(environment: Mapping[str, str], tools: Tools, temporary: PureP
         f"-Xms{memory}",
         f"-Xmx{memory}",
         "-cp",
-        f"{tools.jar}:{tools.spark_home}/jars/*",
+        ":".join([tools.jar, *([f"{JARS}/*"] if store else []), f"{tools.spark_home}/jars/*"]),
         MAIN_CLASS,
         "--driver-url", given["SPARK_DRIVER_URL"],
         "--executor-id", given["SPARK_EXECUTOR_ID"],

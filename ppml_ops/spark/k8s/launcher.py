@@ -12,6 +12,7 @@ from ppml_ops.spark.k8s.api import Cluster
 from ppml_ops.spark.k8s.application import spark_application
 from ppml_ops.spark.k8s.bundle import config_maps
 from ppml_ops.spark.k8s.names import driver_name, generation_labels
+from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from ppml_ops.spark.k8s.plan import (
     AGENT,
     BROKER_CA,
@@ -104,6 +105,17 @@ def pod_binding(dataset: str, folder: str, *, shared: bool, spread: bool) -> Bin
     """A data set as a pod sees it: one folder, that of its own node, or the one that all nodes share."""
     base = Base(node=SHARED_NODE if shared else THIS_NODE, uri=f"file://{NODE_FOLDER}/{folder}")
     return Binding(dataset=dataset, bases=(base,), spread=spread)
+
+
+def store_binding(dataset: str, folder: str, where: str, *, spread: bool) -> Binding:
+    """A data set in an object store, its folder there in Hadoop's words; sealed logs stay on the nodes.
+
+    Args:
+        where: the same folder on a node, for the log.
+        spread: it is written.
+    """
+    logs = f"file://{NODE_FOLDER}/{where}" if spread else None
+    return Binding(dataset=dataset, bases=(Base(node=STORE_NODE, uri=folder),), spread=spread, logs=logs)
 
 
 def remove(cluster: Cluster, namespace: str, run_key: str, generation: str, *, config: bool = True) -> None:

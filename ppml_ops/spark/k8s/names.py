@@ -1,5 +1,10 @@
 """Names and labels of what a run makes in a cluster. Pure; everything follows from run key and generation."""
 
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+DnsLabel = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 MANAGED_BY = ("app.kubernetes.io/managed-by", "ppml-ops")
 RUN = "ppml-ops.io/run"
 GENERATION = "ppml-ops.io/generation"

@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ppml_ops.canonical import canonical_json
-from ppml_ops.spark.k8s.names import MAX_GENERATION, code_name, config_name, generation_labels
-from ppml_ops.spark.k8s.platform import DnsLabel
+from ppml_ops.spark.k8s.names import MAX_GENERATION, DnsLabel, code_name, config_name, generation_labels
 from ppml_ops.spark.placement import NodeName
 
 #: Folders inside every pod; see docs/kubernetes.md.

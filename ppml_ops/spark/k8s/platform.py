@@ -1,12 +1,13 @@
 """The `kubernetes` part of a profile: where in a cluster jobs run, and how much of it they get."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ppml_ops.spark.job import Resources
+from ppml_ops.spark.k8s.names import DnsLabel
+from ppml_ops.spark.k8s.objectstore import ObjectStore
 
-DnsLabel = Annotated[str, StringConstraints(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 HostPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]{1,200}$")]
 Quantity = Annotated[str, StringConstraints(pattern="^[0-9]{1,9}(m|Ki|Mi|Gi)?$")]
 
@@ -47,10 +48,14 @@ class KubernetesPlatform(BaseModel):
         "/var/lib/ppml-nodes",
         description="Folder on each node; `ppml-ops cluster setup` makes the volume of it.",
     )
-    topology: Literal["node-folders", "shared"] = Field(
+    topology: Literal["node-folders", "shared", "object-store"] = Field(
         "node-folders",
         description="`node-folders`: each node has a disk of its own, parts are gathered from each. "
-        "`shared`: all nodes see one folder (NFS and the like), so there is nothing to gather.",
+        "`shared`: all nodes see one folder (NFS and the like), parts are gathered from it. "
+        "`object-store`: pods read and write a bucket, so there is nothing to gather.",
+    )
+    object_store: ObjectStore | None = Field(
+        None, description="With `topology: object-store`: the bucket, and the way to it."
     )
     device_path: HostPath = Field(
         "/run/ppml-sim", description="Folder on each node with the socket of the simulated TEE platform."
@@ -67,6 +72,14 @@ class KubernetesPlatform(BaseModel):
     executor_failures: int = Field(
         4, ge=0, le=100, description="Executors that may fail or be refused before the job is ended."
     )
+
+    @model_validator(mode="after")
+    def _store_or_folders(self) -> Self:
+        if (self.topology == "object-store") != (self.object_store is not None):
+            raise ValueError("`topology: object-store` and `object_store` go together")
+        if self.object_store is not None and self.mode == "client":
+            raise ValueError("`topology: object-store` is for drivers in pods, not for `mode: client`")
+        return self
 
     @property
     def shared(self) -> bool:

@@ -6,6 +6,7 @@ No secret stands in any of them: keys come to each pod from the broker, against 
 from typing import Any
 
 from ppml_ops.spark.k8s.names import ROLE, driver_name, run_labels
+from ppml_ops.spark.k8s.objectstore import CREDENTIALS, CREDENTIALS_FOLDER
 from ppml_ops.spark.k8s.plan import (
     DEVICE_FOLDER,
     GENERATION_FOLDER,
@@ -182,6 +183,13 @@ def _mount_generation(spec: Document, plan: PodPlan, platform: KubernetesPlatfor
     _mount(spec, NODE_FOLDER, _claim(platform), subPathExpr=f"{_node_path(platform)}/{plan.run_key}")
     _mount(spec, WORK_FOLDER, _memory("work", "256Mi"))
     _mount(spec, SECRET_FOLDER, _memory("secret", "1Mi"))
+    if platform.object_store is not None:
+        secret = {
+            "secretName": platform.object_store.credentials,
+            "items": [{"key": CREDENTIALS, "path": CREDENTIALS}],
+            "defaultMode": 0o440,
+        }
+        _mount(spec, CREDENTIALS_FOLDER, {"name": "store", "secret": secret}, readOnly=True)
     # By this name Spark knows that executors have a folder for spill files and makes no other one at its place.
     _mount(spec, LOCAL_FOLDER, {"name": "spark-local-dir-1", "emptyDir": {}})
 

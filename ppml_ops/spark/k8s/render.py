@@ -12,6 +12,8 @@ from typing import Any
 from ppml_ops.canonical import canonical_json
 from ppml_ops.errors import ConfigError
 from ppml_ops.spark.job import SparkJob
+from ppml_ops.spark.k8s.objectstore import JARS
+from ppml_ops.spark.k8s.objectstore import environment as store_environment
 from ppml_ops.spark.k8s.plan import LOCAL_FOLDER, SECRET_FOLDER, PodPlan
 from ppml_ops.spark.k8s.platform import KubernetesPlatform
 from ppml_ops.spark.k8s.pods import EXECUTOR_CONTAINER, OVERHEAD_MIB, executor_template
@@ -50,13 +52,25 @@ def render_pod_driver(
         "spark.authenticate.secret.file": RPC_SECRET,
         "spark.local.dir": LOCAL_FOLDER,
     }
+    if (store := profile.platform.object_store) is not None:
+        class_path = f"{tools.jar}:{JARS}/*"
+        properties |= store.properties(f"{LOCAL_FOLDER}/s3a") | {
+            "spark.driver.extraClassPath": class_path,
+            "spark.executor.extraClassPath": class_path,
+        }
     if cluster.pod_name is not None:
         properties["spark.kubernetes.driver.pod.name"] = cluster.pod_name
     environment = base_environment(tools, PurePosixPath(placement.folder)) | {
         "SPARK_LOCAL_DIRS": LOCAL_FOLDER,
         "SPARK_LOCAL_IP": cluster.address,
+        **pod_environment(profile),
     }
     return Submission(submit_argv(job, placement, tools), properties, environment)
+
+
+def pod_environment(profile: Profile) -> dict[str, str]:
+    """What JVMs in pods need beyond `base_environment`."""
+    return store_environment() if profile.platform.object_store is not None else {}
 
 
 def render_client_driver(

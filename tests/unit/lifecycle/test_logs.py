@@ -80,10 +80,10 @@ def on_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str | None
             raise TransientError("away", next_step="wait")
         return Folder(tmp_path / node)
 
-    generation = SimpleNamespace(name="r-g1", driver_node=driver, output=output)
+    generation = SimpleNamespace(name="r-g1", driver_disk=driver, output=output)
     monkeypatch.setattr(logs, "generations", lambda _run: [generation])
     dataset = SimpleNamespace(folder=Folder(tmp_path / "result"))
-    nodes = SimpleNamespace(placed=("a", "b", "c"))
+    nodes = SimpleNamespace(disks=("a", "b", "c"))
     return cast(Run, SimpleNamespace(nodes=nodes, dataset=lambda _name: dataset))
 
 

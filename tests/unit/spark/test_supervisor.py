@@ -10,7 +10,7 @@ import pytest
 
 from ppml_ops.crypto.sealed import SealedReader
 from ppml_ops.errors import ConfigError, IntegrityError
-from ppml_ops.spark.placement import Base
+from ppml_ops.spark.placement import Base, Binding
 from ppml_ops.spark.sealedlog import PIECE_BYTES, SealedLog, log_path, log_pieces
 
 KEY = bytes(range(32))
@@ -79,10 +79,14 @@ def test_a_generation_has_one_log(tmp_path: Path) -> None:
         SealedLog(tmp_path / "_logs/g1.log", KEY, "result")
 
 
+def bound(uri: str) -> Binding:
+    return Binding(dataset="result", bases=(Base(node="n", uri=uri),))
+
+
 def test_log_is_hidden_from_spark_and_on_this_host(tmp_path: Path) -> None:
-    assert log_path(Base(node="n", uri=tmp_path.as_uri()), "r-g1") == tmp_path / "_logs/r-g1.log"
-    with pytest.raises(ConfigError, match="only file"):
-        log_path(Base(node="n", uri="memory://x/y"), "r-g1")
+    assert log_path(bound(tmp_path.as_uri()), "r-g1") == tmp_path / "_logs/r-g1.log"
+    with pytest.raises(ConfigError, match="needs a file:// folder"):
+        log_path(bound("memory://x/y"), "r-g1")
 
 
 def test_pieces_are_ended_by_time_when_there_is_something_in_them(tmp_path: Path) -> None:
@@ -116,7 +120,6 @@ def test_pieces_are_read_in_the_order_of_their_numbers() -> None:
 
 
 def test_each_executor_has_a_log_of_its_own(tmp_path: Path) -> None:
-    base = Base(node="n", uri=tmp_path.as_uri())
-    assert log_path(base, "r-g1", "7") == tmp_path / "_logs/r-g1-e7.log"
+    assert log_path(bound(tmp_path.as_uri()), "r-g1", "7") == tmp_path / "_logs/r-g1-e7.log"
     names = ["r-g1-e10.log", "r-g1-e2.1.log", "r-g1-e2.log", "r-g1.log", "r-g1-x.log", "r-g1-e.log"]
     assert log_pieces(names, "r-g1") == [["r-g1.log"], ["r-g1-e2.log", "r-g1-e2.1.log"], ["r-g1-e10.log"]]

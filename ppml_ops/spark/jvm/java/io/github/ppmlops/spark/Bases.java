@@ -10,9 +10,11 @@ import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
 import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RawLocalFileSystem;
 import org.apache.hadoop.util.Progressable;
@@ -130,6 +132,20 @@ final class Bases {
         // The overload without permissions: the other one forks a chmod per file.
         return system.create(target, true, buffer, system.getDefaultReplication(target),
             system.getDefaultBlockSize(target), progress);
+    }
+
+    /**
+     * One object in the first base, only if nothing lies there, decided by the store when the object is complete.
+     *
+     * @throws IOException as the store says that something lies there, and when it can't do that
+     */
+    void createOnly(String path, byte[] bytes) throws IOException {
+        FSDataOutputStreamBuilder<?, ?> create = systems.get(0).createFile(raw(0, path));
+        create.recursive().overwrite(true);
+        create.must(Options.CreateFileOptionKeys.FS_OPTION_CREATE_CONDITIONAL_OVERWRITE, true);
+        try (FSDataOutputStream output = create.build()) {
+            output.write(bytes);
+        }
     }
 
     boolean mkdirs(String path) throws IOException {

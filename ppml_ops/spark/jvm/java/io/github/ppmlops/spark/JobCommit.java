@@ -130,7 +130,7 @@ final class JobCommit {
         String previous = before.version() == 0 ? binding.previous() : before.digest();
         byte[] bytes = ManifestCodec.encode(binding, version, previous, parts);
         Manifest next = new Manifest(version, HexFormat.of().formatHex(SealedCipher.sha256(bytes)), parts);
-        ManifestStore.publish(binding, version, bytes);
+        ManifestStore.publish(binding, bases, version, bytes);
         return next;
     }
 

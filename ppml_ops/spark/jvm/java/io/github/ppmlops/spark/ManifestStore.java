@@ -2,11 +2,14 @@ package io.github.ppmlops.spark;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.UUID;
@@ -55,13 +58,41 @@ final class ManifestStore {
     /**
      * Publish in base 0: whole when it appears, one winner among all writers.
      *
-     * <p>Hadoop's local create(path, overwrite=false) is not atomic; link(2) is.
+     * <p>Hadoop's local create(path, overwrite=false) is not atomic; link(2) is. An object store is asked to write only
+     * if nothing is there, which it decides when the object is complete.
      *
-     * @throws java.nio.file.FileAlreadyExistsException another writer has published this version
+     * @throws FileAlreadyExistsException another writer has published this version
      */
-    static void publish(Binding binding, int version, byte[] bytes) throws IOException {
-        Path target = Path.of(binding.bases().get(0).uri()).resolve(fileOf(version));
-        createOnly(target, bytes);
+    static void publish(Binding binding, Bases bases, int version, byte[] bytes) throws IOException {
+        URI first = binding.bases().get(0).uri();
+        if (first.getScheme().equals("file")) {
+            createOnly(Path.of(first).resolve(fileOf(version)), bytes);
+            return;
+        }
+        try {
+            bases.createOnly(fileOf(version), bytes);
+        } catch (IOException error) {
+            if (Arrays.equals(published(bases, version), bytes)) {
+                return;  // it is there although its answer was lost
+            }
+            if (bases.find(fileOf(version)).isEmpty()) {
+                throw error;
+            }
+            FileAlreadyExistsException lost = new FileAlreadyExistsException(fileOf(version));
+            lost.initCause(error);
+            throw lost;
+        }
+    }
+
+    /** The manifest that lies there; null for none. */
+    private static byte[] published(Bases bases, int version) throws IOException {
+        List<Bases.Found> found = bases.find(fileOf(version));
+        if (found.isEmpty()) {
+            return null;
+        }
+        try (InputStream input = bases.open(fileOf(version), found.get(0))) {
+            return input.readNBytes(ManifestCodec.MAX_BYTES + 1);
+        }
     }
 
     static void createOnly(Path target, byte[] bytes) throws IOException {
