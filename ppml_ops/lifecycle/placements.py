@@ -39,7 +39,7 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
     """For pods: each sees the folder of its own node.
 
     Raises:
-        ConfigError: an input is to be read where it lies, and that is a folder of this host.
+        ConfigError: an input is to be read where it lies, and that is out of the pods' reach.
     """
     run = generation.run
     in_place = run.records.facts("issue_ticket")["in_place"]
@@ -54,7 +54,13 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
                     next_step="leave `in_place` out for it, or move it to storage that the pods reach",
                     who="the author of the DAG",
                 )
-            return Binding(dataset=dataset, bases=(Base(node="storage", uri=hadoop_uri(folder)),))
+            uri = hadoop_uri(folder)
+            if uri.startswith("s3a:") and run.profile.platform.object_store is None:
+                raise ConfigError(
+                    f"{dataset} is to be read in {folder}, and its pods have no client of S3 stores",
+                    next_step="use a profile with `topology: object-store`, or leave `in_place` out for it",
+                )
+            return Binding(dataset=dataset, bases=(Base(node="storage", uri=uri),))
         where = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
         spread = mode == "write" and job.spread
         if run.profile.platform.object_store is not None:
