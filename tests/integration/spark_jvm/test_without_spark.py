@@ -138,7 +138,7 @@ def ring_changes() -> dict[str, Any]:
         "names no node folder": entry(0, bases=[]),
         "'node' is no node name": entry(0, bases=[base, base]),
         "'uri' is no absolute": entry(1, bases=[base | {"uri": "relative"}]),
-        "must be a file:": entry(0, bases=[base | {"uri": "s3a://bucket/x"}]),
+        "must be a file: or s3a: folder": entry(0, bases=[base | {"uri": "hdfs://host/x"}]),
         "'version' is no positive": entry(0, version=0),
         "'dataset' is not the": entry(0, dataset="other"),
         "'digest' is not 64": entry(1, manifest={"version": 1, "digest": "x"}),

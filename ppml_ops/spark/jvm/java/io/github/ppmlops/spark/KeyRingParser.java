@@ -14,6 +14,7 @@ import java.util.Set;
 
 /** Key ring JSON from the agent, to bindings. Messages never hold values of the document. */
 final class KeyRingParser {
+    private static final Set<String> PUBLISHABLE = Set.of("file", "s3a");
     private static final Set<String> RING_FIELDS = Set.of("ppml", "trust_domain", "generation", "datasets");
     private static final Set<String> READ_FIELDS = Set.of("dataset", "mode", "key", "bases", "manifest");
     private static final Set<String> WRITE_FIELDS =
@@ -96,9 +97,9 @@ final class KeyRingParser {
         if (bases.isEmpty()) {
             throw new IOException("'bases' names no node folder");
         }
-        // A manifest must be published create-only; among Hadoop's stores only link(2) was shown to give that.
-        if (writes && !bases.get(0).uri().getScheme().equals("file")) {
-            throw new IOException("the first base of a written data set must be a file: folder");
+        // A manifest must be published create-only; that was shown of link(2) and of S3A, see ManifestStore.
+        if (writes && !PUBLISHABLE.contains(bases.get(0).uri().getScheme())) {
+            throw new IOException("the first base of a written data set must be a file: or s3a: folder");
         }
         return bases;
     }
