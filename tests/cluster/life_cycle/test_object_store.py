@@ -65,6 +65,7 @@ def test_parts_stay_in_the_store_until_merge_takes_them(world: World, profile: s
     assert there == own
 
 
+@pytest.mark.long
 def test_what_lies_in_the_store_is_sealed_and_named_by_one_manifest(
     world: World, profile: str, day: date
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_store_that_can_not_be_used_is_found_before_anything_is_made(
         world.run("k-no-store", day).to("preflight")
 
 
+@pytest.mark.long
 def test_an_image_without_the_client_says_so(world: World, store: dict[str, object], day: date) -> None:
     world.profile("k-plain-store", topology="object-store", object_store=store)
     life = world.run("k-plain-store", day)
