@@ -27,6 +27,7 @@ from ppml_ops.files import private_dir, write_private
 
 _LOG = logging.getLogger("ppml_ops.broker")
 ENDPOINT = "endpoint.json"
+_PORT = "port"
 _RENEWAL_CHECK_SECONDS = 6 * 3600
 _MAX_CONNECTIONS = 256
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
@@ -50,7 +51,7 @@ def serve(
         root_der_path: the attestation root (DER); it fixes the trust domain of a new store.
         collateral: file or folder of collateral, read at each appraisal.
         host: address to listen on.
-        port: 0 picks a free one.
+        port: 0 is the one it had last, because jobs that run know no other, or a free one when that is taken.
         names: further DNS names or addresses for the certificate; the first one goes into the URL when
             `host` is a wildcard.
         local_keys: folder of the `local:` key service, if tickets may carry keys wrapped by it.
@@ -75,7 +76,8 @@ def serve(
             )
             own = [host] if host not in (*_ANY, *LOCAL_NAMES) else []
             certified = [*own, *names]
-            with _listen(host, port) as listener:
+            with _listen(host, port or _last_port(folder, host)) as listener:
+                write_private(folder / _PORT, str(listener.getsockname()[1]).encode())
                 shown = certified[0] if certified else "127.0.0.1"
                 url = f"https://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
                 _Server(app, folder, url, certified, stop).run(sockets=[listener])
@@ -112,6 +114,16 @@ def _only_instance(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _last_port(folder: Path, host: str) -> int:
+    """The port of the last time, while nobody else has it; else 0."""
+    try:
+        port = int((folder / _PORT).read_bytes())
+        with _listen(host, port):
+            return port
+    except (OSError, ValueError, ConfigError):
+        return 0
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def serve(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; default: PPML_OPS_BROKER_HOST, else 127.0.0.1.")
     ] = None,
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="0 takes that of the last time, or a free one.")] = 0,
     name: Annotated[list[str] | None, typer.Option(help="Further name for the certificate.")] = None,
 ) -> None:
     """Serve until SIGTERM; writes broker/endpoint.json when it is ready."""

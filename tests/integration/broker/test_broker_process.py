@@ -177,6 +177,19 @@ def test_stop_restart_kill_and_restart(site: Site) -> None:
     assert records[-1].body.event == "denial"
 
 
+def test_a_broker_comes_back_where_running_jobs_look_for_it(site: Site) -> None:
+    url, _ = read_endpoint(site.home / "broker")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        site.broker.stop(number)
+        (site.home / "broker/endpoint.json").unlink(missing_ok=True)
+        site.broker.start()
+        assert read_endpoint(site.home / "broker")[0] == url
+    site.broker.stop()
+    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+        site.broker.start()
+        assert read_endpoint(site.home / "broker")[0] != url
+
+
 def test_serves_in_a_thread_until_told_to_stop(site: Site, tmp_path: Path) -> None:
     home = private_dir(tmp_path / "home")
     stop = threading.Event()
