@@ -17,7 +17,16 @@ from ppml_ops.receipts.verify import Verified, verify_chain
 
 app = typer.Typer(help="Receipts of runs.", no_args_is_help=True)
 _COLOUR = {Word.PROVEN: "bold green", Word.STALE: "bold black on yellow"}
-_SHOWN_FACTS = ("rows", "parts", "generation", "application", "allow", "matches_expected", "ended_processes")
+_SHOWN_FACTS = (
+    "rows",
+    "parts",
+    "generation",
+    "application",
+    "allow",
+    "matches_expected",
+    "stays_in",
+    "ended_processes",
+)
 
 
 @app.callback()

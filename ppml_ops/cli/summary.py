@@ -117,12 +117,18 @@ def _stages(summary: RunSummary) -> Table:
         size = facts.get("sealed_bytes", facts.get("bytes"))
         table.add_row(
             record.name,
-            "[green]done[/]" if record.outcome == "done" else "[red]failed[/]",
+            _state(record),
             f"{record.finished - record.started:.2f}",
             f"{facts['rows']:,}" if isinstance(facts.get("rows"), int) else "",
             f"{size:,}" if isinstance(size, int) else "",
         )
     return table
+
+
+def _state(record: StageRecord) -> str:
+    if record.outcome != "done":
+        return "[red]failed[/]"
+    return "[magenta]skipped[/]" if "stays_in" in record.facts else "[green]done[/]"
 
 
 def _results(run: Run, records: dict[str, StageRecord]) -> list[tuple[str, Path]]:

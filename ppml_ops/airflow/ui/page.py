@@ -21,6 +21,7 @@ _FACTS_SHOWN = (
     "versions",
     "version",
     "parts",
+    "stays_in",
     "rows",
     "matches_expected",
     "generation",
