@@ -40,6 +40,7 @@ class Stages:
         self.ran: list[str] = []
         self._proofs: dict[str, Proof] = {}
         self.nodes = ["node-a", "node-b"]
+        self.stays_in: str | None = None
 
     def work(self, operator: Any, run: Run, facts: Facts) -> Any:
         """What one stage does: the deviation of the test, then plausible facts and handles."""
@@ -54,6 +55,8 @@ class Stages:
         facts.update(proof.facts(operator.stage))
         if operator.stage == "submit":
             return [NodeHandle(node=node, generation="x-g1") for node in self.nodes]
+        if operator.stage == "gather":
+            operator._stays_in = self.stays_in
         return None
 
 

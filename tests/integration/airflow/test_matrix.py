@@ -89,6 +89,20 @@ def test_a_stage_set_by_hand_is_never_green(
         assert final == "failed"
 
 
+def test_parts_that_stay_in_a_store_make_a_green_run_with_a_skipped_gather(
+    dag: Any, session: Any, stages: Stages, new_run_id: str, tmp_path: Path
+) -> None:
+    stages.stays_in = "s3://bucket/runs/x/g1"
+    assert drive(dag, new_run_id, {}, no_context, session) == "success"
+    receipt = last_receipt(tmp_path)
+    assert receipt is not None
+    assert receipt.proven
+    run = session.scalars(select(DagRun).where(DagRun.run_id == new_run_id)).one()
+    states = {(ti.task_id, str(ti.state)) for ti in run.get_task_instances(session=session)}
+    assert ("gather", "skipped") in states
+    assert {state for task_id, state in states if task_id != "gather"} == {"success"}
+
+
 def test_a_stage_can_not_skip_itself(dag: Any, session: Any, stages: Stages, new_run_id: str) -> None:
     stages.instead["preflight"] = skip
     assert drive(dag, new_run_id, {}, no_context, session) == "failed"
