@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator, Context, ExceptionRetryPolicy, RetryAction
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ppml_ops.airflow.site import Zone, broker_of, cluster_of
+from ppml_ops.datasets.store_errors import store_error
 from ppml_ops.errors import ConfigError, PpmlError, TransientError
 from ppml_ops.lifecycle.partition import partition_of
 from ppml_ops.lifecycle.run import Run, load_run
@@ -75,9 +76,13 @@ class StageOperator(BaseOperator):
     def _explained(self, run: Run, facts: Facts, context: Context) -> Any:
         try:
             return self.work(run, facts, context)
-        except ConnectionError:
+        except (ConnectionError, PpmlError):
             raise
-        except OSError as error:
+        except Exception as error:
+            if (explained := store_error(error, self.stage)) is not None:
+                raise explained from error
+            if not isinstance(error, OSError):
+                raise
             raise ConfigError(
                 f"{self.stage} can't use {error.filename or 'a file'}: {error.strerror or error}",
                 next_step="check its rights and the free space of its disk, then clear the task",

@@ -122,7 +122,10 @@ def _last_port(folder: Path, host: str) -> int:
         port = int((folder / _PORT).read_bytes())
         with _listen(host, port):
             return port
-    except (OSError, ValueError, ConfigError):
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, ConfigError) as error:
+        _LOG.warning("another port than the last time; jobs that run don't know it: %s", error)
         return 0
 
 

@@ -11,6 +11,9 @@ from ppml_ops.datasets.any_folder import AnyFolder
 from ppml_ops.errors import ConfigError
 from ppml_ops.files import create_only
 
+#: Object stores: a "folder" is there once something lies in it.
+_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+
 
 class Folder(AnyFolder):
     """Files below one URL (`file:`, `s3:`, `abfs:`, `memory:` …) or local path.
@@ -31,6 +34,7 @@ class Folder(AnyFolder):
             ) from None
         self.root = cast(str, root).rstrip("/")
         self.is_local = isinstance(self._fs, LocalFileSystem)
+        self._is_store = str(url).partition(":")[0] in _STORES
 
     @property
     def uri(self) -> str:
@@ -79,7 +83,8 @@ class Folder(AnyFolder):
     def open_write(self, path: str) -> BinaryIO:
         """A new or replaced file `path`, its folders made."""
         target = f"{self.root}/{path}"
-        self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        if not self._is_store:  # they have no folders, and s3fs would make the bucket
+            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         return cast(BinaryIO, self._fs.open(target, "wb"))
 
     def create_only(self, path: str, data: bytes) -> None:
@@ -106,7 +111,16 @@ class Folder(AnyFolder):
                     os.close(descriptor)
 
     def remove(self, path: str = "") -> None:
-        """Remove a file or a whole tree; nothing happens where there is none."""
+        """Remove a file or a whole tree; nothing happens where there is none.
+
+        Raises:
+            ConfigError: an object store kept something.
+        """
         target = f"{self.root}/{path}".rstrip("/")
         if self._fs.exists(target):
             self._fs.rm(target, recursive=True)
+            if self._is_store and (left := self._fs.find(target, refresh=True)):  # s3fs passes refusals over
+                raise ConfigError(
+                    f"{len(left)} objects below {self.uri} could not be removed",
+                    next_step="let these credentials delete objects there, then clear the task",
+                )

@@ -77,7 +77,7 @@ class PodBackend:
 
     def adoptable(self, generation: Generation) -> bool:
         """Not a driver that was asked to end: it is waited for, and another one begun."""
-        if generation.exit_record is not None:
+        if (generation.folder / EXIT).exists():
             return False  # its end was told; whether it was a good one stands there
         seen = _pods(generation).look()
         if seen.driver is None:

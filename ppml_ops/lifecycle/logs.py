@@ -23,12 +23,12 @@ MAX_LOG_BYTES = 1 << 30
 def keep_sealed_logs(run: Run, dataset: str) -> list[str]:
     """Copy what the generations logged, still sealed, beside the result; the nodes' folders go away.
 
-    Returns the nodes that can't be reached now: a result does not have to wait for what they logged.
+    Returns the nodes that have left or can't be reached now: a result need not wait for what they logged.
 
     Raises:
         IntegrityError: a node gives more than a log can be.
     """
-    silent: list[str] = []
+    silent = sorted(run.nodes.gone())
     for generation in generations(run):
         kept: set[str] = set()
         # The driver's node first: others can't put something else in the place of what it logged.

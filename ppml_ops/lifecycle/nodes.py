@@ -48,6 +48,10 @@ class Nodes(Protocol):
         """Whether parts lie in an object store, from where nobody needs to bring them home."""
         ...
 
+    def gone(self) -> frozenset[str]:
+        """Nodes that have left since preflight, disks and all."""
+        ...
+
     @property
     def driver(self) -> str | None:
         """Where drivers publish; None where that is known only of a driver that ran."""
@@ -87,6 +91,10 @@ class LocalNodes:
 
     placed = disks = holding = names
     in_store = False
+
+    def gone(self) -> frozenset[str]:
+        """None ever do."""
+        return frozenset()
 
     @property
     def driver(self) -> str:
@@ -164,6 +172,12 @@ class ClusterNodes:
             return STORE_NODE
         return SHARED_NODE if self._run.profile.platform.shared else None
 
+    def gone(self) -> frozenset[str]:
+        """See `Nodes`."""
+        there = {str(one["metadata"]["name"]) for one in self._run.cluster_api.find("Node")}
+        pinned = {str(node) for node in self._run.records.facts("preflight")["cluster_nodes"]}
+        return frozenset(pinned - there)
+
     def folder(self, node: str, what: str = "") -> AnyFolder:
         """See `Nodes`."""
         if node == WORKER_NODE:
@@ -177,15 +191,17 @@ class ClusterNodes:
         return self._reach().evidence(node, job, code)
 
     def prepare(self) -> None:
-        """See `Nodes`."""
+        """See `Nodes`; a job whose parts lie in a store goes on without the nodes that have left."""
+        left = self.gone() if self.in_store else frozenset()
         for node in self.names:
-            self._reach().prepare(node)
+            if node not in left:
+                self._reach().prepare(node)
 
     def remove(self) -> None:
         """See `Nodes`; the pods go also when a node can't be reached."""
         with ExitStack() as rest:
             rest.callback(self._reach().remove)
-            for node in {*self.disks, *self.placed}:
+            for node in {*self.disks, *self.placed} - self.gone():
                 rest.callback(self._remove, node)
 
     def _remove(self, node: str) -> None:

@@ -54,13 +54,7 @@ def pod_placement(generation: Generation, job: SparkJob) -> Placement:
                     next_step="leave `in_place` out for it, or move it to storage that the pods reach",
                     who="the author of the DAG",
                 )
-            uri = hadoop_uri(folder)
-            if uri.startswith("s3a:") and run.profile.platform.object_store is None:
-                raise ConfigError(
-                    f"{dataset} is to be read in {folder}, and its pods have no client of S3 stores",
-                    next_step="use a profile with `topology: object-store`, or leave `in_place` out for it",
-                )
-            return Binding(dataset=dataset, bases=(Base(node="storage", uri=uri),))
+            return Binding(dataset=dataset, bases=(Base(node="storage", uri=hadoop_uri(folder)),))
         where = f"in/{dataset}" if mode == "read" else f"g{generation.number}/{dataset}"
         spread = mode == "write" and job.spread
         if run.profile.platform.object_store is not None:

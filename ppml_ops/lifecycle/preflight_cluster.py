@@ -4,14 +4,14 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ppml_ops.datasets.any_folder import AnyFolder
-from ppml_ops.errors import ConfigError, PpmlError
+from ppml_ops.datasets.store_errors import store_error
+from ppml_ops.errors import ConfigError
 from ppml_ops.lifecycle.broker_access import broker_endpoint
 from ppml_ops.lifecycle.run import Run
 from ppml_ops.receipts.records import Facts
 from ppml_ops.spark.k8s.nodes import node_states
 from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from ppml_ops.spark.k8s.platform import SHARED_NODE
-from ppml_ops.spark.k8s.refusals import shown
 
 _ADMIN = "the cluster administrator"
 _PROBE = "_preflight"
@@ -60,19 +60,20 @@ def check_store(folder: AnyFolder) -> None:
 
     Raises:
         ConfigError: that is not possible from here.
+        TransientError: the store does not answer.
     """
     try:
         with folder.open_write(_PROBE) as file:
             file.write(b"1")
         folder.remove(_PROBE)
-    except PpmlError:
-        raise
-    except Exception as error:  # the clients of object stores raise anything
-        why = f"{type(error).__name__}: {shown(error, 300)}"
+    except FileNotFoundError as error:
         raise ConfigError(
-            f"the object store at {folder} can't be used from this worker: {why}",
-            next_step="make the bucket; give this worker its address and credentials (AWS_ENDPOINT_URL, AWS_…)",
+            f"{folder} can't be used from this worker: there is no such bucket", next_step="make the bucket"
         ) from error
+    except Exception as error:
+        if (explained := store_error(error, f"{folder} can't be used from this worker")) is not None:
+            raise explained from error
+        raise
 
 
 def is_loopback(url: str) -> bool:

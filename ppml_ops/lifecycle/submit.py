@@ -12,6 +12,7 @@ from ppml_ops.broker.tickets import WriteBinding
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.promise import keeps_promise, written_by
 from ppml_ops.datasets.store import DatasetStore
+from ppml_ops.datasets.topology import held
 from ppml_ops.errors import IntegrityError, PpmlError
 from ppml_ops.files import file_lock
 from ppml_ops.lifecycle.backends import Backend, Handle, backend_of
@@ -152,10 +153,21 @@ def _adopt_or_begin(run: Run, backend: Backend, jti: str) -> tuple[Generation, b
 def _succeeded(generation: Generation) -> bool:
     """It ended with exit code 0 and its results still lie on the driver's node."""
     if (generation.exit_record or {}).get("exit_code") == 0:
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(FileNotFoundError, ValueError, KeyError, IntegrityError):
             node = str(generation.driver_node)
             return all(
-                output.version in DatasetStore(generation.output(node, output.dataset)).versions()
+                _lies_there(generation, node, output)
                 for output in written_by(read_ticket(generation.run, generation.ticket))
             )
     return False
+
+
+def _lies_there(generation: Generation, node: str, output: WriteBinding) -> bool:
+    """The result; of parts in a store also whether they are the manifest's, because they can't be mended."""
+    folder = generation.output(node, output.dataset)
+    store = DatasetStore(folder)
+    if output.version not in store.versions():
+        return False
+    if generation.run.nodes.in_store:
+        held(node, folder, store.read(output.version))
+    return True

@@ -27,8 +27,8 @@ MAX_CONFIG_BYTES = 256 * 1024
 MAX_TICKET_BYTES = 4 << 20
 #: Beside agent.json: which keys the entry point got, see `check_same_keys`.
 BUNDLE_DIGEST = "bundle.sha256"
-#: Less than the two minutes for which a JVM waits for its agent.
-PATIENCE_SECONDS = 60.0
+#: Together with the last try (a few requests of seconds) less than the two minutes that a JVM gives its agent.
+PATIENCE_SECONDS = 45.0
 PAUSE_SECONDS = 1.0
 
 

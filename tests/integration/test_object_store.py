@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from ppml_ops.datasets.folder import Folder
 from ppml_ops.datasets.manifest import Manifest
 from ppml_ops.datasets.store import DatasetStore
 from ppml_ops.datasets.topology import assemble, held, place
-from ppml_ops.errors import ConfigError, IntegrityError
+from ppml_ops.errors import ConfigError, IntegrityError, TransientError
 from ppml_ops.lifecycle.inputs import hadoop_uri
 from ppml_ops.lifecycle.preflight_cluster import check_store
-from tests.support.object_store import BUCKET, objects, running_store
+from tests.support.object_store import BUCKET, buckets, objects, running_store
 from tests.unit.maintenance.conftest import Site
 
 
@@ -80,8 +81,31 @@ def test_one_writer_publishes(folder: Folder) -> None:
 def test_the_store_is_tried_before_a_run_counts_on_it(folder: Folder, url: str) -> None:
     check_store(folder)
     assert not [key for key in objects() if "_preflight" in key]
-    with pytest.raises(ConfigError, match=r"nobody-has-it/x can't be used from this worker"):
+    with pytest.raises(ConfigError, match=r"nobody-has-it/x can't be used from this worker.*no such bucket"):
         check_store(Folder("s3://nobody-has-it/x"))
+    assert buckets() == [BUCKET], "nobody made the missing one"
+
+
+def test_what_the_store_does_not_remove_is_no_success(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with folder.open_write("a/b") as file:
+        file.write(b"1")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(folder._fs, "rm", lambda *_a, **_k: None)  # s3fs passes over keys that are refused
+        with pytest.raises(ConfigError, match=r"1 objects below .* could not be removed"):
+            folder.remove()
+    folder.remove()
+    assert folder.files() == []
+
+
+def test_a_store_that_is_away_is_a_transient_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(TransientError, match=r"does not answer as it should .EndpointConnectionError"):
+            check_store(Folder("s3://away/x"))
+    finally:
+        S3FileSystem.clear_instance_cache()
 
 
 def test_hadoop_calls_the_scheme_s3a(folder: Folder) -> None:

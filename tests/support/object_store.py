@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import boto3
 
 ACCESS_KEY, SECRET_KEY = "test-access-key", "canary-store-secret-key"
-REGION, BUCKET = "eu-west-1", "ppml-ops"
+#: In this region whoever may make buckets makes them by a careless request.
+REGION, BUCKET = "us-east-1", "ppml-ops"
 CREDENTIALS_FILE = f"[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
 
 
@@ -33,15 +34,24 @@ def running_store(host: str) -> Iterator[str]:
     try:
         _wait(host, port, process)
         os.environ.update(names)
-        boto3.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield url
     finally:
         process.terminate()
         process.wait()
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def buckets() -> list[str]:
+    """Names of all buckets."""
+    return sorted(one["Name"] for one in boto3.client("s3").list_buckets()["Buckets"])
+
+
+def uploads() -> list[str]:
+    """Keys of uploads that were begun and neither ended nor given up."""
+    found = boto3.client("s3").list_multipart_uploads(Bucket=BUCKET)
+    return sorted(one["Key"] for one in found.get("Uploads", ()))
 
 
 def objects() -> list[str]:

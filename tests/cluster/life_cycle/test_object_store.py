@@ -92,7 +92,7 @@ def test_a_store_that_can_not_be_used_is_found_before_anything_is_made(
     world: World, store: dict[str, object], day: date
 ) -> None:
     world.profile("k-no-store", topology="object-store", object_store=store | {"url": "s3://nobody-has-it/x"})
-    with pytest.raises(ConfigError, match=r"nobody-has-it.* can't be used from this worker"):
+    with pytest.raises(ConfigError, match=r"nobody-has-it.*: there is no such bucket"):
         world.run("k-no-store", day).to("preflight")
 
 

@@ -83,7 +83,7 @@ def on_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str | None
     generation = SimpleNamespace(name="r-g1", driver_disk=driver, output=output)
     monkeypatch.setattr(logs, "generations", lambda _run: [generation])
     dataset = SimpleNamespace(folder=Folder(tmp_path / "result"))
-    nodes = SimpleNamespace(disks=("a", "b", "c"))
+    nodes = SimpleNamespace(disks=("a", "b", "c"), gone=frozenset)
     return cast(Run, SimpleNamespace(nodes=nodes, dataset=lambda _name: dataset))
 
 

@@ -67,10 +67,6 @@ def test_an_input_in_a_store_is_read_there(bindings: Any) -> None:
     assert found["people"].bases[0].model_dump() == {"node": "storage", "uri": "s3a://other/people"}
 
 
-@pytest.mark.parametrize(
-    ("url", "why"),
-    [("/data/people", "a folder of this host, which pods can't see"), ("s3://other/people", "no client of S3")],
-)
-def test_inputs_out_of_reach_are_refused(bindings: Any, url: str, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
-        bindings({}, people=url)
+def test_an_input_in_a_folder_of_this_host_is_refused(bindings: Any) -> None:
+    with pytest.raises(ConfigError, match="a folder of this host, which pods can't see"):
+        bindings({}, people="/data/people")

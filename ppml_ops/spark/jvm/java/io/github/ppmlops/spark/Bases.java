@@ -65,6 +65,11 @@ final class Bases {
         return local;
     }
 
+    /** Whether it lies in an object store and not in folders of nodes. */
+    boolean isStore() {
+        return !bases.get(0).uri().getScheme().equals("file");
+    }
+
     String node(int base) {
         return bases.get(base).node();
     }
@@ -143,9 +148,14 @@ final class Bases {
         FSDataOutputStreamBuilder<?, ?> create = systems.get(0).createFile(raw(0, path));
         create.recursive().overwrite(true);
         create.must(Options.CreateFileOptionKeys.FS_OPTION_CREATE_CONDITIONAL_OVERWRITE, true);
-        try (FSDataOutputStream output = create.build()) {
+        FSDataOutputStream output = create.build();
+        try {
             output.write(bytes);
+        } catch (IOException error) {
+            output.abort();  // closing it would publish what was written so far
+            throw error;
         }
+        output.close();
     }
 
     boolean mkdirs(String path) throws IOException {

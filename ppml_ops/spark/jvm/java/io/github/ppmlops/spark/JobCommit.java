@@ -48,6 +48,8 @@ final class JobCommit {
                 removeParts(fileSystem, written);
                 throw new IOException("data set '" + dataSet.name() + "': another writer has published version "
                     + nextVersion(before) + "; this write was undone. Start it again as a new run", lost);
+            } catch (UnknownOutcomeException error) {
+                throw error;
             } catch (Throwable error) {
                 removeParts(fileSystem, written);
                 throw error;
@@ -95,7 +97,7 @@ final class JobCommit {
     }
 
     /**
-     * One listing per folder: a node folder that driver and executors don't share would publish a lie. Of spread data
+     * One listing per folder, in a store one question per part: a node folder that driver and executors don't share would publish a lie. Of spread data
      * sets the tasks of other nodes have looked at theirs themselves, and who gathers compares them with the manifest.
      */
     private void checkFinalFiles() throws IOException {
@@ -105,12 +107,17 @@ final class JobCommit {
             if (dataSet.binding().spread() && !bases.node(0).equals(part.node())) {
                 continue;
             }
-            String folder = Names.parent(part.path());
-            if (!folders.containsKey(folder)) {
-                folders.put(folder, bases.list(folder));
+            List<Bases.Found> found;
+            if (bases.isStore()) {
+                found = bases.find(part.path());  // listings may be old
+            } else {
+                String folder = Names.parent(part.path());
+                if (!folders.containsKey(folder)) {
+                    folders.put(folder, bases.list(folder));
+                }
+                Map<String, List<Bases.Found>> names = folders.get(folder);
+                found = names == null ? null : names.get(Names.name(part.path()));
             }
-            Map<String, List<Bases.Found>> names = folders.get(folder);
-            List<Bases.Found> found = names == null ? null : names.get(Names.name(part.path()));
             if (found == null || found.size() != 1 || found.get(0).status().getLen() != part.length()
                     || !bases.node(found.get(0).base()).equals(part.node())) {
                 problems.add(part.path());

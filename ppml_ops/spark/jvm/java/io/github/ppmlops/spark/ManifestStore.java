@@ -62,6 +62,7 @@ final class ManifestStore {
      * if nothing is there, which it decides when the object is complete.
      *
      * @throws FileAlreadyExistsException another writer has published this version
+     * @throws UnknownOutcomeException the store did not say whether it is published
      */
     static void publish(Binding binding, Bases bases, int version, byte[] bytes) throws IOException {
         URI first = binding.bases().get(0).uri();
@@ -72,11 +73,18 @@ final class ManifestStore {
         try {
             bases.createOnly(fileOf(version), bytes);
         } catch (IOException error) {
-            if (Arrays.equals(published(bases, version), bytes)) {
-                return;  // it is there although its answer was lost
+            byte[] there;
+            try {
+                there = published(bases, version);
+            } catch (IOException unknown) {
+                error.addSuppressed(unknown);
+                throw new UnknownOutcomeException(binding.dataSet(), error);
             }
-            if (bases.find(fileOf(version)).isEmpty()) {
+            if (there == null) {
                 throw error;
+            }
+            if (Arrays.equals(there, bytes)) {
+                return;  // it is there although its answer was lost
             }
             FileAlreadyExistsException lost = new FileAlreadyExistsException(fileOf(version));
             lost.initCause(error);

@@ -72,6 +72,20 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
         super.setupTask(task);
     }
 
+    /** In a store all nodes have one folder, so two attempts of a task must not have one name: their commits may meet. */
+    @Override
+    public String getFilename(TaskAttemptContext task, FileNameSpec spec) {
+        try {
+            if (!isSealed() || !fileSystem(task).bases().isStore()) {
+                return super.getFilename(task, spec);
+            }
+        } catch (IOException error) {
+            throw Sneaky.raise(error);
+        }
+        String attempt = "-a" + task.getTaskAttemptID().getId();
+        return super.getFilename(task, new FileNameSpec(spec.prefix(), attempt + spec.suffix()));
+    }
+
     @Override
     public String newTaskTempFile(TaskAttemptContext task, Option<String> folder, FileNameSpec spec) {
         String temporary = super.newTaskTempFile(task, folder, spec);
