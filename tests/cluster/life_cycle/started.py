@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ppml_ops.lifecycle.generations import generations
 from ppml_ops.spark.k8s.names import ROLE, driver_name
 from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
@@ -70,3 +71,10 @@ class Started:
     def kill(self, pod: dict[str, Any]) -> None:
         """Delete a pod without grace, as an eviction or a lost node does."""
         self.world.api.delete("Pod", self.world.namespace, pod["metadata"]["name"], grace=0)
+
+
+def proven(world: World, life: LifeCycle, generations_made: int = 1) -> None:
+    """The rest of the run goes well, and nothing of it is left."""
+    assert life.finish().proven
+    assert len(generations(life.run)) == generations_made
+    assert world.left(life.run.key) == []

@@ -14,45 +14,16 @@ from ppml_ops.cli.services import ensure_services, stop_services
 from ppml_ops.errors import ConfigError, DeniedError, TransientError, WorkloadError
 from ppml_ops.lifecycle.backends import backend_of
 from ppml_ops.lifecycle.broker_access import broker_client
-from ppml_ops.lifecycle.generations import begin, generations
+from ppml_ops.lifecycle.generations import begin
 from ppml_ops.lifecycle.tickets import current_ticket
 from ppml_ops.spark.job import parse_job
 from ppml_ops.spark.k8s.setup import plan
-from ppml_ops.workloads import path_of
-from tests.cluster.life_cycle.started import EXECUTORS, STARTING, Started
+from tests.cluster.life_cycle.started import EXECUTORS, STARTING, Started, proven
 from tests.support import cluster as support
 from tests.support.cluster_site import Proxy, wait_until
 from tests.support.cluster_world import World
-from tests.support.life_cycle import LifeCycle
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def slow(tmp_path: Path) -> Path:
-    """SimpleQuery that takes its time in a task, so that there is something to break."""
-    text = path_of("simple_query.py").read_text()
-    code = tmp_path / "slow" / "simple_query.py"
-    code.parent.mkdir()
-    pause = """
-from pyspark.sql import SparkSession as _Session
-def _wait(_number):
-    import time
-    time.sleep(25)
-    return 1
-_context = _Session.builder.getOrCreate().sparkContext
-assert _context.parallelize(range(2), 2).map(_wait).sum() == 2
-"""
-    future, line, rest = text.partition("\nif __name__")
-    code.write_text(future + pause + line + rest)
-    return code
-
-
-def proven(world: World, life: LifeCycle, generations_made: int = 1) -> None:
-    """The rest of the run goes well, and nothing of it is left."""
-    assert life.finish().proven
-    assert len(generations(life.run)) == generations_made
-    assert world.left(life.run.key) == []
 
 
 def test_killed_between_intent_and_post(world: World, day: date) -> None:

@@ -3,19 +3,29 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from ppml_ops.datasets.store import DatasetStore
-from ppml_ops.errors import ConfigError, IntegrityError
+from ppml_ops.errors import ConfigError, IntegrityError, TransientError
 from ppml_ops.lifecycle.cluster_backends import own_address
 from ppml_ops.lifecycle.run import load_run
 from ppml_ops.spark.k8s.objectstore import STORE_NODE
+from tests.cluster.life_cycle.started import EXECUTORS, Started, proven
 from tests.cluster.life_cycle.test_airflow import keys_of, ppml_ops
 from tests.support import cluster as support
 from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
-from tests.support.object_store import BUCKET, CREDENTIALS_FILE, REGION, SECRET_KEY, objects, running_store
+from tests.support.object_store import (
+    BUCKET,
+    CREDENTIALS_FILE,
+    REGION,
+    SECRET_KEY,
+    objects,
+    running_store,
+    uploads,
+)
 
 ROWS, SEED = 400, 9
 
@@ -86,6 +96,18 @@ def test_what_lies_in_the_store_is_sealed_and_named_by_one_manifest(
         life.to("gather")
     assert not life.tear_down().proven
     assert objects() == []
+
+
+@pytest.mark.long
+def test_a_killed_driver_leaves_nothing_in_the_store(world: World, profile: str, day: date, slow: Path) -> None:
+    started = Started(world, world.run(profile, day, application=slow)).until(EXECUTORS)
+    started.kill(started.driver())
+    with pytest.raises(TransientError):
+        started.end()
+    life = started.life.to("submit")
+    assert {name.split("/")[2] for name in objects()} >= {"in", "g2"}
+    proven(world, life, generations_made=2)
+    assert (objects(), uploads()) == ([], [])
 
 
 def test_a_store_that_can_not_be_used_is_found_before_anything_is_made(
