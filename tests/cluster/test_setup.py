@@ -154,7 +154,7 @@ def test_the_commands(
     done = run.invoke(app, ["cluster", "teardown", "--profile", "test"])
     assert "would remove" in done.output
     done = run.invoke(app, ["cluster", "reap", "--profile", "test"])
-    assert "0 to remove" in done.output
+    assert "0 things to remove" in done.output
 
 
 def test_the_dag_does_the_same(
