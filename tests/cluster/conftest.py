@@ -64,6 +64,12 @@ def spark_image(cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="session")
+def spark_s3_image(cluster: Cluster) -> str:
+    """The same with Hadoop's client of S3 stores."""
+    return _image("spark-s3", cluster)
+
+
+@pytest.fixture(scope="session")
 def sim_image(cluster: Cluster) -> str:
     """Image of the simulated TEE platform."""
     return _image("sim", cluster)

@@ -6,6 +6,7 @@ which builds and loads images too. Elsewhere PPML_OPS_TEST_<KIND>_IMAGE names an
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,10 +63,22 @@ def find_image(kind: str, kubeconfig: str) -> str:
         return given
     if not has_harness(kubeconfig):
         raise NoClusterError(f"set {variable} to an image that the cluster can pull")
+    if kind == "spark-s3":
+        _need_maven()
     name = f"ppml-ops-{kind}:t-{_context_digest(kind)}"
     build_image(kind, name)
     harness("load", name, timeout=600)
     return name
+
+
+def _need_maven() -> None:
+    """As the harness does with what it lacks: from Debian's packages."""
+    if shutil.which("mvn"):
+        return
+    if not shutil.which("apt-get"):
+        raise NoClusterError("the image spark-s3 needs Maven")
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "maven"]):
+        subprocess.run(["apt-get", *command], check=True, stdout=subprocess.DEVNULL, timeout=600)
 
 
 def build_image(kind: str, name: str, *options: str) -> None:

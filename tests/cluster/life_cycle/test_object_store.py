@@ -47,10 +47,10 @@ def store(world: World, cluster: support.Cluster) -> Iterator[dict[str, object]]
 
 
 @pytest.fixture(scope="module")
-def profile(world: World, store: dict[str, object], cluster: support.Cluster) -> str:
+def profile(world: World, store: dict[str, object], spark_s3_image: str) -> str:
     """Name of a profile whose jobs use the store."""
-    image = support.find_image("spark-s3", cluster.kubeconfig)
-    return world.profile("k-store", topology="object-store", object_store=store, image=image).name
+    made = world.profile("k-store", topology="object-store", object_store=store, image=spark_s3_image)
+    return made.name
 
 
 def test_parts_stay_in_the_store_until_merge_takes_them(world: World, profile: str) -> None:
