@@ -253,7 +253,7 @@ def test_runs_leave_nothing(world: World, day: date) -> None:
     while count() != before and time.monotonic() < deadline:
         time.sleep(1)
     assert count() == before
-    # One may be opened late, such as that of the random numbers; a leak would grow with the runs.
+    # One may be opened late; a leak would grow with the runs.
     assert all(now <= then + 2 for now, then in zip(held(), at_first, strict=True)), (held(), at_first)
 
 
