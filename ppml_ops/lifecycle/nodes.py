@@ -30,17 +30,12 @@ class Nodes(Protocol):
 
     @property
     def placed(self) -> tuple[str, ...]:
-        """Nodes that need a copy of the inputs: those of the tasks, and the driver's if it is another one."""
+        """Where inputs are put and parts may lie: the tasks' nodes and the driver's, or an object store."""
         ...
 
     @property
     def disks(self) -> tuple[str, ...]:
         """Nodes on whose disks the job's processes leave their sealed logs."""
-        ...
-
-    @property
-    def holding(self) -> tuple[str, ...]:
-        """Nodes on which tasks leave parts of the results."""
         ...
 
     @property
@@ -89,7 +84,7 @@ class LocalNodes:
         """Those of the profile."""
         return self._run.profile.nodes
 
-    placed = disks = holding = names
+    placed = disks = names
     in_store = False
 
     def gone(self) -> frozenset[str]:
@@ -152,11 +147,6 @@ class ClusterNodes:
     def disks(self) -> tuple[str, ...]:
         """See `Nodes`."""
         return (*self.names, WORKER_NODE) if self._run.profile.platform.mode == "client" else self.names
-
-    @property
-    def holding(self) -> tuple[str, ...]:
-        """See `Nodes`."""
-        return (STORE_NODE,) if self.in_store else self.names
 
     @property
     def in_store(self) -> bool:

@@ -81,7 +81,7 @@ def submit(
     ):
         raise error
     manifests = tuple(_published(generation, driver, binding) for binding in promised)
-    nodes = (driver, *(node for node in run.nodes.holding if node != driver))
+    nodes = (driver, *(node for node in run.nodes.placed if node != driver))
     facts.update(
         results={manifest.dataset: manifest.digest for manifest in manifests},
         versions={manifest.dataset: manifest.version for manifest in manifests},

@@ -81,7 +81,7 @@ def check_measurement(config: AgentConfig, ticket: str, job_digest: str | None =
 def release(config: AgentConfig, job_digest: str | None = None) -> "KeyBundle":
     """The job's keys from the broker, against evidence of this process's TEE.
 
-    A broker or platform that is away is waited for: what is started again in a minute ends no job.
+    A broker or platform that is away is waited for: one that is back within `PATIENCE_SECONDS` ends no job.
 
     Args:
         config: what agent.json says.

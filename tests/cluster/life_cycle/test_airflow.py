@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ppml_ops.lifecycle.generations import generations
-from ppml_ops.lifecycle.run import load_run
+from ppml_ops.lifecycle.run import Run, load_run
 from tests.support.cluster_world import World
 from tests.support.life_cycle import LifeCycle
 
@@ -38,6 +38,15 @@ def keys_of(world: World, day: str) -> list[str]:
     return [path.name for path in (world.home / "runs").glob(f"simple-query-{day.replace('-', '')}-*")]
 
 
+def check_against_a_local_run(world: World, run: Run, rows: int, seed: int) -> None:
+    """The owner got the very lines that a run with these parameters on this host gives."""
+    here = LifeCycle(world.home, run.day, name="here", rows=rows, seed=seed)
+    assert here.finish().proven
+    there = sorted(line for path in (run.plaintext / "result").rglob("*.csv") for line in path.open())
+    own = sorted(line for path in (here.run.plaintext / "result").rglob("*.csv") for line in path.open())
+    assert there == own
+
+
 @pytest.mark.parametrize("deferrable", ["True", pytest.param("False", marks=pytest.mark.long)])
 def test_a_triggered_run(world: World, deferrable: str) -> None:
     day = "2024-03-01" if deferrable == "True" else "2024-03-02"
@@ -51,11 +60,7 @@ def test_a_triggered_run(world: World, deferrable: str) -> None:
     assert world.left(key) == []
     run = load_run(world.home, key)
     assert len(generations(run)) == 1, "the job whose end the trigger saw is the one whose result counts"
-    here = LifeCycle(world.home, run.day, name="here", rows=ROWS, seed=SEED)
-    assert here.finish().proven
-    there = sorted(line for path in (run.plaintext / "result").rglob("*.csv") for line in path.open())
-    own = sorted(line for path in (here.run.plaintext / "result").rglob("*.csv") for line in path.open())
-    assert there == own
+    check_against_a_local_run(world, run, ROWS, SEED)
 
 
 @pytest.mark.long

@@ -13,10 +13,9 @@ from ppml_ops.lifecycle.cluster_backends import own_address
 from ppml_ops.lifecycle.run import load_run
 from ppml_ops.spark.k8s.objectstore import STORE_NODE
 from tests.cluster.life_cycle.started import EXECUTORS, Started, proven
-from tests.cluster.life_cycle.test_airflow import keys_of, ppml_ops
+from tests.cluster.life_cycle.test_airflow import check_against_a_local_run, keys_of, ppml_ops
 from tests.support import cluster as support
 from tests.support.cluster_world import World
-from tests.support.life_cycle import LifeCycle
 from tests.support.object_store import (
     BUCKET,
     CREDENTIALS_FILE,
@@ -68,11 +67,7 @@ def test_parts_stay_in_the_store_until_merge_takes_them(world: World, profile: s
     assert run.records.facts("gather", STORE_NODE)["stays_in"] == f"s3://{BUCKET}/runs/{key}/g1"
     assert world.left(key) == []
     assert objects() == [], "clean_up has removed the run's folder"
-    here = LifeCycle(world.home, run.day, name="here", rows=ROWS, seed=SEED)
-    assert here.finish().proven
-    there = sorted(line for path in (run.plaintext / "result").rglob("*.csv") for line in path.open())
-    own = sorted(line for path in (here.run.plaintext / "result").rglob("*.csv") for line in path.open())
-    assert there == own
+    check_against_a_local_run(world, run, ROWS, SEED)
 
 
 @pytest.mark.long

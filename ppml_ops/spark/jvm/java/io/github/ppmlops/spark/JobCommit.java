@@ -97,8 +97,8 @@ final class JobCommit {
     }
 
     /**
-     * One listing per folder, in a store one question per part: a node folder that driver and executors don't share would publish a lie. Of spread data
-     * sets the tasks of other nodes have looked at theirs themselves, and who gathers compares them with the manifest.
+     * A node folder that driver and executors don't share would publish a lie. Of spread data sets the tasks of other
+     * nodes have looked at theirs themselves, and who gathers compares them with the manifest.
      */
     private void checkFinalFiles() throws IOException {
         Map<String, Map<String, List<Bases.Found>>> folders = new HashMap<>();
@@ -107,17 +107,7 @@ final class JobCommit {
             if (dataSet.binding().spread() && !bases.node(0).equals(part.node())) {
                 continue;
             }
-            List<Bases.Found> found;
-            if (bases.isStore()) {
-                found = bases.find(part.path());  // listings may be old
-            } else {
-                String folder = Names.parent(part.path());
-                if (!folders.containsKey(folder)) {
-                    folders.put(folder, bases.list(folder));
-                }
-                Map<String, List<Bases.Found>> names = folders.get(folder);
-                found = names == null ? null : names.get(Names.name(part.path()));
-            }
+            List<Bases.Found> found = bases.isStore() ? bases.find(part.path()) : listed(part.path(), folders);
             if (found == null || found.size() != 1 || found.get(0).status().getLen() != part.length()
                     || !bases.node(found.get(0).base()).equals(part.node())) {
                 problems.add(part.path());
@@ -129,6 +119,17 @@ final class JobCommit {
                 + written.size() + " parts are not where they were written (do driver and executors share the node"
                 + " folders?): " + String.join("; ", problems.subList(0, Math.min(10, problems.size()))));
         }
+    }
+
+    /** One listing per folder, kept in {@code folders}; not in a store, where listings may be old. */
+    private List<Bases.Found> listed(String path, Map<String, Map<String, List<Bases.Found>>> folders)
+            throws IOException {
+        String folder = Names.parent(path);
+        if (!folders.containsKey(folder)) {
+            folders.put(folder, bases.list(folder));
+        }
+        Map<String, List<Bases.Found>> names = folders.get(folder);
+        return names == null ? null : names.get(Names.name(path));
     }
 
     private Manifest publish(Manifest before, Collection<ManifestPart> parts) throws IOException {

@@ -2,7 +2,6 @@ package io.github.ppmlops.spark;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
@@ -26,13 +25,9 @@ final class ManifestStore {
     /** The manifest whose version and digest are known from a trusted place (ticket or driver). */
     static Manifest load(Binding binding, Bases bases, int version, String digest) throws IOException {
         String file = fileOf(version);
-        List<Bases.Found> found = bases.find(file);
-        if (found.isEmpty()) {
+        byte[] bytes = read(bases, file);
+        if (bytes == null) {
             throw new SealedIntegrityException(binding.dataSet(), file + " is missing");
-        }
-        byte[] bytes;
-        try (InputStream input = bases.open(file, found.get(0))) {
-            bytes = input.readNBytes(ManifestCodec.MAX_BYTES + 1);
         }
         if (bytes.length > ManifestCodec.MAX_BYTES) {
             throw new SealedIntegrityException(binding.dataSet(),
@@ -65,17 +60,17 @@ final class ManifestStore {
      * @throws UnknownOutcomeException the store did not say whether it is published
      */
     static void publish(Binding binding, Bases bases, int version, byte[] bytes) throws IOException {
-        URI first = binding.bases().get(0).uri();
-        if (first.getScheme().equals("file")) {
-            createOnly(Path.of(first).resolve(fileOf(version)), bytes);
+        String file = fileOf(version);
+        if (!bases.isStore()) {
+            createOnly(Path.of(binding.bases().get(0).uri()).resolve(file), bytes);
             return;
         }
         try {
-            bases.createOnly(fileOf(version), bytes);
+            bases.createOnly(file, bytes);
         } catch (IOException error) {
             byte[] there;
             try {
-                there = published(bases, version);
+                there = read(bases, file);
             } catch (IOException unknown) {
                 error.addSuppressed(unknown);
                 throw new UnknownOutcomeException(binding.dataSet(), error);
@@ -86,19 +81,19 @@ final class ManifestStore {
             if (Arrays.equals(there, bytes)) {
                 return;  // it is there although its answer was lost
             }
-            FileAlreadyExistsException lost = new FileAlreadyExistsException(fileOf(version));
+            FileAlreadyExistsException lost = new FileAlreadyExistsException(file);
             lost.initCause(error);
             throw lost;
         }
     }
 
-    /** The manifest that lies there; null for none. */
-    private static byte[] published(Bases bases, int version) throws IOException {
-        List<Bases.Found> found = bases.find(fileOf(version));
+    /** What lies there, one byte more than a manifest may have at most; null for nothing. */
+    private static byte[] read(Bases bases, String file) throws IOException {
+        List<Bases.Found> found = bases.find(file);
         if (found.isEmpty()) {
             return null;
         }
-        try (InputStream input = bases.open(fileOf(version), found.get(0))) {
+        try (InputStream input = bases.open(file, found.get(0))) {
             return input.readNBytes(ManifestCodec.MAX_BYTES + 1);
         }
     }

@@ -72,7 +72,7 @@ public class SealedCommitProtocol extends SQLHadoopMapReduceCommitProtocol {
         super.setupTask(task);
     }
 
-    /** In a store all nodes have one folder, so two attempts of a task must not have one name: their commits may meet. */
+    /** In a store all nodes have one folder: two attempts of a task must not have one name, their commits may meet. */
     @Override
     public String getFilename(TaskAttemptContext task, FileNameSpec spec) {
         try {
